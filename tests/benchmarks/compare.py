@@ -1,0 +1,180 @@
+"""The engine beside micrograd: time and memory as ratios, measured in one run.
+
+    python tests/benchmarks/compare.py              prints the table
+    python tests/benchmarks/compare.py --write      and puts it into docs/benchmarks.md
+
+Needs ``pip install '.[bench]'``. Every figure of an engine comes from a process of its own; the two
+take turns, and the ratio is taken turn by turn, so that a machine that slows down slows both. The
+garbage collector is on, as it is when a student trains.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import itertools
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ENGINES = {"tinygrad_margin": "tinygrad_margin", "micrograd": "micrograd.engine"}
+ROUNDS, STEPS = 7, 6
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+
+def network_loss(Value: Any, points: int = 100) -> Callable[[], Any]:
+    """The mean hinge loss of a 2-16-16-1 relu network, written as in micrograd's demo."""
+    rng = random.Random(1337)
+    sizes = [2, 16, 16, 1]
+    layers = [
+        [([Value(rng.uniform(-1, 1)) for _ in range(fan_in)], Value(0.0)) for _ in range(fan_out)]
+        for fan_in, fan_out in itertools.pairwise(sizes)
+    ]
+    inputs = [[rng.uniform(-1, 1), rng.uniform(-1, 1)] for _ in range(points)]
+    classes = [rng.choice([-1, 1]) for _ in range(points)]
+
+    def score(x: list[Any]) -> Any:
+        for layer in layers:
+            x = [sum((w_i * x_i for w_i, x_i in zip(w, x, strict=True)), b) for w, b in layer]
+            if layer is not layers[-1]:
+                x = [a.relu() for a in x]
+        return x[0]
+
+    def loss() -> Any:
+        scores = [score(list(map(Value, x))) for x in inputs]
+        losses = [(1 + -y * s).relu() for y, s in zip(classes, scores, strict=True)]
+        return sum(losses) * (1.0 / len(losses))
+
+    return loss
+
+
+def nodes(root: Any) -> int:
+    """How many nodes a graph has."""
+    seen, stack = {root}, [root]
+    while stack:
+        for parent in stack.pop()._prev:
+            if parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return len(seen)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def step_time(Value: Any) -> dict[str, float]:
+    """Seconds for value and gradient of the network's loss, built from scratch, step after step."""
+    loss = network_loss(Value)
+    times = [seconds(lambda: loss().backward()) for _ in range(STEPS)]
+    return {"median": statistics.median(times), "best": min(times)}
+
+
+def memory(Value: Any) -> dict[str, float]:
+    """Bytes for each node of the same graph after the gradient: everything that is still there."""
+    loss = network_loss(Value)
+    gc.collect()
+    tracemalloc.start()
+    J = loss()
+    J.backward()
+    gc.collect()
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return {"bytes": used / nodes(J), "nodes": nodes(J)}
+
+
+def chains(Value: Any) -> dict[str, float]:
+    """How many times longer a chain takes that is ten times as long."""
+
+    def chain(length: int) -> None:
+        v = x = Value(1.0)
+        for _ in range(length):
+            v = v + x
+        v.backward()
+
+    times = {n: min(seconds(lambda n=n: chain(n)) for _ in range(3)) for n in (30_000, 300_000)}
+    return {"ratio": times[300_000] / times[30_000]}
+
+
+def picture(Value: Any) -> dict[str, float]:
+    """Milliseconds for the margin picture as SVG, once warm."""
+    from tinygrad_margin import draw, margin_loss
+
+    J = margin_loss(Value(0.3), Value(0.5))
+    draw(J).pipe("svg")
+    return {"ms": 1e3 * statistics.median(seconds(lambda: draw(J).pipe("svg")) for _ in range(50))}
+
+
+def measure(task: str, engine: str) -> dict[str, float]:
+    """One measurement, in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, task, engine], check=True, text=True,
+                          stdout=subprocess.PIPE)  # fmt: skip
+    return dict(json.loads(done.stdout))
+
+
+def table() -> str:
+    """All measurements, as a page."""
+    rounds = [{name: measure("step_time", name) for name in ENGINES} for _ in range(ROUNDS)]
+
+    def times(engine: str, kind: str) -> list[float]:
+        return [1e3 * each[engine][kind] for each in rounds]
+
+    def ratios(kind: str) -> str:
+        ours, theirs = times("tinygrad_margin", kind), times("micrograd", kind)
+        found = sorted(b / a for a, b in zip(ours, theirs, strict=True))
+        return f"**{statistics.median(found):.1f}** ({found[0]:.1f} to {found[-1]:.1f})"
+
+    size = {name: measure("memory", name) for name in ENGINES}
+    growth = sorted(measure("chains", "tinygrad_margin")["ratio"] for _ in range(3))
+    drawn = sorted(measure("picture", "tinygrad_margin")["ms"] for _ in range(3))
+    ours, theirs = size["tinygrad_margin"], size["micrograd"]
+    rows = [
+        "| what | tinygrad_margin | micrograd 0.1.0 | ratio |",
+        "|---|---|---|---|",
+        *(
+            f"| value and gradient, {words} step | "
+            f"{statistics.median(times('tinygrad_margin', kind)):.0f} ms | "
+            f"{statistics.median(times('micrograd', kind)):.0f} ms | {ratios(kind)} |"
+            for words, kind in (("median", "median"), ("fastest", "best"))
+        ),
+        f"| memory of a node | {ours['bytes']:.0f} bytes | {theirs['bytes']:.0f} bytes | "
+        f"**{theirs['bytes'] / ours['bytes']:.1f}** |",
+        f"| a chain ten times as long takes | {growth[1]:.1f} times as long | recursion error | |",
+        f"| the margin picture as SVG, warm | {drawn[1]:.1f} ms | | |",
+    ]
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    return "\n".join(
+        [f"{machine}, {os.cpu_count()} cores; {ours['nodes']:,.0f} nodes; {ROUNDS} rounds of {STEPS} "
+         "steps each; in brackets the lowest and highest ratio of a round.", "", *rows]
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Measure; with two words, one thing for a parent process."""
+    if len(sys.argv) == 3:
+        task, engine = sys.argv[1:]
+        Value = importlib.import_module(ENGINES[engine]).Value
+        print(json.dumps(globals()[task](Value)))
+        return
+    text = table()
+    print(text)
+    if "--write" in sys.argv:
+        page = PAGE.read_text("utf-8")
+        head, rest = page.split("<!-- measured -->\n")[0], page.split("<!-- end -->")[1]
+        PAGE.write_text(f"{head}<!-- measured -->\n{text}\n<!-- end -->{rest}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Random graphs for the tests: every operation, shared nodes, constants, ties."""
+
+from __future__ import annotations
+
+import random
+
+from tinygrad_margin import Value
+from tinygrad_margin.engine import OPERATIONS, constant
+
+
+def random_graph(seed: int, size: int = 12) -> tuple[Value, list[Value]]:
+    """A root and its leaves; every operation gets operands inside its domain."""
+    rng = random.Random(seed)
+    leaves = [Value(rng.choice([-1.0, 0.5, 2.0, rng.uniform(-2, 2)]), f"x_{i}") for i in range(3)]
+    nodes = [*leaves, constant(rng.choice([0.0, 1.0, 2.0]))]
+    for _ in range(size):
+        name = rng.choice(sorted(OPERATIONS))
+        a, b = rng.choice(nodes), rng.choice(nodes)
+        if name in ("log", "sqrt") or name.startswith("pow"):
+            a = abs(a) + 0.5
+        if name == "div":
+            b = abs(b) + 0.5
+        if name == "exp" or name.startswith("pow"):
+            a, b = (x.tanh() + 1.5 for x in (a, b))
+        if name == "pow_to_number":
+            b = constant(rng.choice([-2.0, 0.0, 1.0, 3.0]))
+        if name == "pow_of_number":
+            a = constant(rng.choice([0.5, 2.0]))
+        operands = (a, b)[: 1 if name in _UNARY else 2]
+        node = OPERATIONS[name](*operands)
+        if abs(node.data) > 1e3:
+            node = node.tanh()
+        nodes.append(node)
+    return sum(nodes[len(leaves) :], nodes[0]), leaves
+
+
+_UNARY = {"neg", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "relu"}

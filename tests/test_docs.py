@@ -1,0 +1,68 @@
+"""The README and docs are true: their Python runs, their shell commands work, their links lead."""
+
+import doctest
+import os
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tinygrad_margin.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_pages_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "\n".join(blocks(page, "python"))
+    examples = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
+    report = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(examples, out=report.append)
+    assert runner.failures == 0, "".join(report)
+    assert ">>>" not in re.sub(
+        r"^```python\n.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_this_package_in_the_pages_works(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page, "sh"):
+        for line in block.splitlines():
+            for command in line.split("&&"):
+                words = shlex.split(command, comments=True)
+                if words[:3] == ["python", "-m", "tinygrad_margin"]:
+                    assert main(words[3:]) == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert os.path.exists(page.parent / target), target
+
+
+def test_the_readme_has_two_commands():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(re.findall(r"^<!-- (run|test) command -->\n```sh\n.+\n```$", text, re.M)) == 2
+
+
+def test_every_picture_in_docs_is_made_by_the_script(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))
+    script["main"](tmp_path)
+    made = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_text("utf-8") for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert made.keys() == kept.keys()
+    for name, text in made.items():  # what they say; layouts differ between Graphviz versions
+        said = r"<text[^>]*>([^<]*)</text>"
+        assert re.findall(said, text) == re.findall(said, kept[name])

@@ -1,0 +1,155 @@
+import errno
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tinygrad_margin.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *words):
+    """Exit status, stdout and stderr of a command."""
+    try:
+        status = main(words)
+    except SystemExit as exit_:
+        status = exit_.code
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def complaint(capsys, *words, status=2):
+    """The one line that a bad command gets."""
+    found, out, err = run(capsys, *words)
+    assert (found, out) == (status, "")
+    assert len(err.splitlines()) == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    ("words", "regime", "slopes"),
+    [
+        ((), "margin violated", ("−1", "+1")),
+        (("lesson",), "margin violated", ("−1", "+1")),
+        (("lesson", "--s", "2"), "margin met", ("0", "0")),
+        (("lesson", "--s", "1.5", "--s-c", "0.5"), "at the kink", ("−0.5", "+0.5")),
+        (("lesson", "--s", "-1e3", "--s-c", "-2.5"), "margin violated", ("−1", "+1")),
+        (("lesson", "--s", "1", "--s-c", "1", "--delta", "0"), "at the kink", ("−0.5", "+0.5")),
+        (("lesson", "--s=-.5", "--s-c=-1", "--delta", ".25"), "margin met", ("0", "0")),
+    ],
+)
+def test_the_lesson_in_all_regimes(capsys, folder, words, regime, slopes):
+    status, out, err = run(capsys, *words)
+    assert (status, err) == (0, "")
+    assert f"Regime: {regime}" in out
+    assert sum(text in out for text in ("margin violated:", "margin met:", "at the kink:")) == 1
+    assert f"So ∂J/∂s = {slopes[0]} and ∂J/∂s_c = {slopes[1]}." in out
+    assert "∂s_c/∂s plays no part" in out
+    assert "margin.svg" in out
+    assert (folder / "margin.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_the_lesson_tells_a_rounding_error_from_a_violation(capsys):
+    _, out, _ = run(capsys, "lesson", "--s", "0.3", "--s-c", "0.2", "--delta", "0.1")
+    assert "margin violated" in out
+    assert "rounding error" in out
+
+
+def test_the_lesson_makes_its_folder(capsys, folder):
+    status, out, _ = run(capsys, "lesson", "--out", "new/pictures")
+    assert status == 0
+    assert os.path.join("new", "pictures", "margin.svg") in out
+    assert (folder / "new" / "pictures" / "margin.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lesson", "--s", "abc"), "'abc' is not a finite number"),
+        (("lesson", "--s", "nan"), "not a finite number"),
+        (("lesson", "--delta", "inf"), "not a finite number"),
+        (("lesson", "--delta", "-1"), "delta, the margin"),
+        (("lesson", "3"), "3"),
+        (("nonsense",), "nonsense"),
+        (("draw",), "EXPRESSION"),
+        (("draw", "x"), "x has no value: give x=NUMBER"),
+        (("draw", "x", "x=1", "y=2"), "y has a value but is not in the formula"),
+        (("draw", "x", "x=abc"), "not a finite number"),
+        (("draw", "x", "x=nan"), "not a finite number"),
+        (("draw", "x", "x"), "NAME=NUMBER"),
+        (("draw", "x", "=1"), "NAME=NUMBER"),
+        (("draw", "x", "x=1", "x=2"), "x is given twice"),
+        (("draw", "log(x)", "x=-1"), "log needs an operand above 0; got x = -1.0"),
+        (("draw", "1/x", "x=0"), "divisor"),
+        (("draw", "exp(x)", "x=1e9"), "too large"),
+        (("draw", "__import__('os').system('true')"), "no such function"),
+        (("draw", "x +\n@", "x=1"), "character 5"),
+        (("draw", "1+" * 50_000 + "1"), "10,000 is the most"),
+        (("draw", "(" * 10_000 + "1" + ")" * 10_000), "10,000 is the most"),
+        (("draw", "(" * 4_000 + "1" + ")" * 4_000), "nested deeper"),
+        (("draw", "+".join("x" * 500), "x=1"), "max_nodes"),
+        (("draw", "x", "x=1", "-o", "x.jpg"), r"\.svg, \.png"),
+        (("draw", "max(1, 2, 3)"), "max takes 2 operands"),
+        (("draw", ""), "expected a number"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(capsys, folder, words, said):
+    assert re.search(said, complaint(capsys, *words))
+    assert os.listdir(folder) == []
+
+
+def test_draw(capsys, folder):
+    words = ("draw", "max(1 + s_c - s, 0)", "s=0.3", "s_c=0.5", "-o", "margin.svg")
+    assert run(capsys, *words) == (0, "J = 1.2\nThe picture: margin.svg\n", "")
+    assert "∂".encode() in (folder / "margin.svg").read_bytes()
+    status, out, _ = run(capsys, "draw", "-x**2", "x=-3")
+    assert (status, out.splitlines()[0]) == (0, "J = −9")
+    assert (folder / "graph.svg").exists()
+    assert run(capsys, "draw", "x * J", "x=2", "J=-1e-3", "-o", "p.png")[0] == 0
+
+
+def test_what_the_machine_refuses_is_status_1(capsys, folder):
+    assert "folder" in complaint(capsys, "draw", "1", "-o", "nowhere/x.svg", status=1)
+    (folder / "file").write_text("")
+    assert "file" in complaint(capsys, "lesson", "--out", "file", status=1)
+
+
+def test_an_unwritable_folder_is_status_1(capsys, folder, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)  # root, as in a container, may write anywhere
+    assert "margin.svg" in complaint(capsys, "lesson", status=1)
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("words", [("--help",), ("lesson", "--help"), ("draw", "--help"), ("-h",)])
+def test_help_has_examples(capsys, words):
+    status, out, err = run(capsys, *words)
+    assert (status, err) == (0, "")
+    assert "examples:" in out
+    assert "margin" in out
+
+
+def test_as_a_module_it_is_quiet_and_quick(folder):
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "tinygrad_margin"], capture_output=True, text=True,
+                          encoding="utf-8", env={**os.environ, "PATH": ""})  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Regime: margin violated" in done.stdout
+    assert time.perf_counter() - start < 30  # a second, but timings never fail a test
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locales")
+def test_a_terminal_without_unicode(folder):
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "tinygrad_margin"], capture_output=True, env=env)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,0 +1,35 @@
+"""A scalar autograd engine that teaches reverse mode on the max-margin loss.
+
+>>> from tinygrad_margin import Value, margin_loss
+>>> s, s_c = Value(0.3), Value(0.5)
+>>> J = margin_loss(s, s_c)                             # max(1 + s_c − s, 0)
+>>> J.backward()
+>>> s.grad, s_c.grad
+(-1.0, 1.0)
+"""
+
+from tinygrad_margin.draw import draw
+from tinygrad_margin.engine import (
+    SlopeError,
+    Value,
+    grad,
+    maximum,
+    minimum,
+    topological_order,
+)
+from tinygrad_margin.graph import depends_on
+from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
+
+__all__ = [
+    "SlopeError",
+    "Value",
+    "depends_on",
+    "draw",
+    "grad",
+    "hinge_loss",
+    "margin_loss",
+    "maximum",
+    "minimum",
+    "multiclass_margin_loss",
+    "topological_order",
+]

@@ -1,0 +1,491 @@
+"""The engine: Values that record how they were computed, and the reverse sweep over the record.
+
+    >>> s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
+    >>> J = maximum(1.0 + s_c - s, 0.0)
+    >>> J.backward()
+    >>> J.data, s.grad, s_c.grad
+    (1.2, -1.0, 1.0)
+
+An operation on Values makes a new Value, a node, which holds its operands: so J *is* a graph, whose
+edges are the operands and whose leaves are s, s_c and the numbers 1 and 0. ``backward`` walks it
+from J to the leaves and multiplies local derivatives along the way; the sum over all ways is the
+gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from numbers import Real
+from typing import Any, SupportsFloat, TypeAlias, TypeVar, cast, overload
+
+from tinygrad_margin import ops
+from tinygrad_margin.notation import brief
+from tinygrad_margin.ops import FLOATS, Primitive
+
+
+class SlopeError(ValueError, ZeroDivisionError):
+    """The value exists at this point and the slope does not: the square root at 0, say."""
+
+
+LEAF = Primitive("leaf", "", 0, lambda m: math.nan, ())
+CONSTANT = Primitive("constant", "", 0, lambda m: math.nan, ())
+
+Operand: TypeAlias = "Value | SupportsFloat"
+_Operation = TypeVar("_Operation", bound=Callable[..., "Value"])
+_new = object.__new__
+
+
+def as_number(x: object, what: str) -> float:
+    """x as a float; TypeError unless it is one real number."""
+    kind = getattr(getattr(x, "dtype", None), "kind", "")
+    if isinstance(x, Real) or (getattr(x, "shape", None) == () and kind and kind in "biuf"):
+        try:
+            return float(cast(SupportsFloat, x))
+        except OverflowError:
+            raise OverflowError(f"{what} takes a number that fits a float; got {x!r:.60}") from None
+    hint = " It is a Value already: use it as it is, or its .data." if isinstance(x, Value) else ""
+    raise TypeError(f"{what} takes a real number; got {type(x).__name__} {x!r:.60}.{hint}")
+
+
+def constant(x: float) -> Value:
+    """A number in a formula: a leaf that nobody asks a gradient of."""
+    node = Value(x)
+    node._primitive = CONSTANT
+    return node
+
+
+def _operand(x: object, primitive: Primitive) -> Value:
+    """x as an operand."""
+    if isinstance(x, Value):
+        return x
+    return constant(as_number(x, f"{primitive.symbol}, besides Values,"))
+
+
+def _unary(primitive: Primitive) -> Callable[[Value], Value]:
+    """The operation on Values that a row of one operand stands for."""
+    value = primitive.value
+
+    def operation(a: Value) -> Value:
+        try:
+            data = value(FLOATS, a.data)
+        except (ArithmeticError, ValueError) as error:
+            raise _undefined(error, primitive, a) from None
+        node = _new(Value)
+        node.data = data
+        node.grad = 0.0
+        node._a = a
+        node._b = None
+        node._primitive = primitive
+        return node
+
+    return _with_own_code(operation, primitive)
+
+
+def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
+    """The operation on Values that a row of two operands stands for."""
+    value = primitive.value
+
+    def operation(a: Value, b: Operand) -> Value:
+        if type(b) is not Value:
+            b = _operand(b, primitive)
+        try:
+            data = value(FLOATS, a.data, b.data)
+        except (ArithmeticError, ValueError) as error:
+            raise _undefined(error, primitive, a, b) from None
+        node = _new(Value)
+        node.data = data
+        node.grad = 0.0
+        node._a = a
+        node._b = b
+        node._primitive = primitive
+        return node
+
+    return _with_own_code(operation, primitive)
+
+
+def _with_own_code(operation: _Operation, primitive: Primitive) -> _Operation:
+    """The operation, named in tracebacks, and with inline caches that no other row upsets."""
+    operation.__name__ = operation.__qualname__ = primitive.name
+    operation.__code__ = operation.__code__.replace(co_name=primitive.name)
+    needs = f" Needs {primitive.domain}." if primitive.domain else ""
+    operation.__doc__ = f"{primitive.symbol}, as a new node.{needs}"
+    return operation
+
+
+def _reflected(primitive: Primitive) -> Callable[[Value, Operand], Value]:
+    """The operation with a plain number on its left: ``1 - v``."""
+    operation = _BINARY[primitive.name]
+    return lambda b, a: operation(_operand(a, primitive), b)
+
+
+_UNARY = {row.name: _unary(row) for row in ops.TABLE.values() if row.arity == 1}
+_BINARY = {row.name: _binary(row) for row in ops.TABLE.values() if row.arity == 2}
+OPERATIONS: dict[str, Callable[..., Value]] = {**_UNARY, **_BINARY}
+
+
+def power(a: Operand, b: Operand) -> Value:
+    """aᵇ. A plain number, as base or exponent, is not asked for a slope, which may not exist."""
+    a, b = _operand(a, ops.POW), _operand(b, ops.POW)
+    if b._primitive is CONSTANT:
+        return _BINARY["pow_to_number"](a, b)
+    return _BINARY["pow_of_number" if a._primitive is CONSTANT else "pow"](a, b)
+
+
+class Value:
+    """A number that remembers how it was computed: a node of a graph.
+
+    Args:
+        data: a real number: int, float, bool, a NumPy scalar or 0-d array.
+        label: the node's name in pictures and words; may be set later.
+
+    Attributes:
+        data: the value, a float.
+        grad: ∂J/∂self once ``J.backward()`` has run; 0.0 before.
+        label: the name, ``""`` where there is none.
+
+    Raises:
+        TypeError: data is no real number, or label is no text.
+
+    Example:
+        >>> x = Value(3.0, "x")
+        >>> y = x * x + 1
+        >>> y.backward()
+        >>> y, x
+        (Value(data=10.0, grad=1.0), Value(data=3.0, grad=6.0, label='x'))
+    """
+
+    __slots__ = ("data", "grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
+    __array_ufunc__ = None  # NumPy hands over: np.float64(2) * v is v.__rmul__(2)
+
+    label: str = ""  # in the instance's __dict__ once set: most nodes have none
+
+    data: float
+    grad: float
+    _a: Value | None  # the operands, in two slots: a tuple for each node costs time and memory
+    _b: Value | None
+    _primitive: Primitive
+
+    def __init__(self, data: SupportsFloat, label: str = "") -> None:
+        if not isinstance(label, str):
+            raise TypeError(f"the label of a Value is text; got {label!r:.60}")
+        self.data = as_number(data, "Value(data)")
+        self.grad = 0.0
+        self._a = self._b = None
+        self._primitive = LEAF
+        if label:
+            self.label = label
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        """The operands, in order; empty for a leaf."""
+        if self._a is None:
+            return ()
+        return (self._a,) if self._b is None else (self._a, self._b)
+
+    @property
+    def op(self) -> str:
+        """The symbol of the operation that made this node; ``""`` for a leaf."""
+        return self._primitive.symbol
+
+    # What micrograd's notebooks (trace, draw_dot) ask for.
+    _prev, _op = parents, op
+
+    def backward(self) -> None:
+        """Add ∂self/∂leaf to the ``grad`` of every leaf, and set that of the nodes between.
+
+        Called twice, leaves hold the gradient twice; ``zero_grad`` starts anew. If it fails, every
+        leaf's ``grad`` is what it was.
+
+        Raises:
+            SlopeError: a local derivative does not exist at this point.
+            OverflowError: a local derivative is too large for a float.
+        """
+        totals = _sweep(self)
+        new = [leaf.grad + total for leaf, total in totals.items()]
+        # In one call into C, so that an interrupt comes before all of it or after.
+        deque(map(setattr, totals, repeat("grad"), new), maxlen=0)
+
+    def zero_grad(self) -> None:
+        """Set ``grad`` to 0.0 in the whole graph under this node."""
+        for node in topological_order(self):
+            node.grad = 0.0
+
+    __add__ = _BINARY["add"]
+    __sub__, __rsub__ = _BINARY["sub"], _reflected(ops.SUB)
+    __mul__, __rmul__ = _BINARY["mul"], _reflected(ops.MUL)
+    __truediv__, __rtruediv__ = _BINARY["div"], _reflected(ops.DIV)
+    __neg__ = _UNARY["neg"]
+    __abs__ = _UNARY["abs"]
+
+    exp = _UNARY["exp"]
+    log = _UNARY["log"]
+    sqrt = _UNARY["sqrt"]
+    sin = _UNARY["sin"]
+    cos = _UNARY["cos"]
+    tanh = _UNARY["tanh"]
+    sigmoid = _UNARY["sigmoid"]
+    relu = _UNARY["relu"]
+
+    def __radd__(self, other: Operand) -> Value:
+        if type(other) is int and other == 0:  # where sum() starts
+            return self
+        return _operand(other, ops.ADD) + self
+
+    def __pow__(self, other: Operand) -> Value:
+        return power(self, other)
+
+    def __rpow__(self, other: Operand) -> Value:
+        return power(other, self)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __repr__(self) -> str:
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self.data}, grad={self.grad + 0.0}{label})"  # + 0.0: no -0.0
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"{_described(self)} is neither true nor false: an `if` on it would leave no trace "
+            "in the graph. Ask `v.data > 0` for the number, or use maximum, minimum or relu, "
+            "which are nodes."
+        )
+
+    def _no_order(self, other: object) -> bool:
+        raise TypeError(
+            f"{_described(self)} is not compared with <, >, max() or min(): Python's max would "
+            "pick one operand and record no node, so the other would vanish from the graph. Use "
+            "maximum(a, b) or minimum(a, b); to compare the numbers, use v.data."
+        )
+
+    __lt__ = __le__ = __gt__ = __ge__ = _no_order
+
+
+def maximum(a: Operand, b: Operand) -> Value:
+    """The larger of a and b, as a node; the gradient goes to the larger one, ½ to each at a tie.
+
+    Example:
+        >>> z = Value(-0.5, "z")
+        >>> maximum(z, 0.0).data
+        0.0
+    """
+    return _BINARY["max"](_operand(a, ops.MAX), b)
+
+
+def minimum(a: Operand, b: Operand) -> Value:
+    """The smaller of a and b, as a node; the gradient goes to the smaller one, ½ to each at a tie.
+
+    Example:
+        >>> minimum(Value(2.0), 3.0).data
+        2.0
+    """
+    return _BINARY["min"](_operand(a, ops.MIN), b)
+
+
+def topological_order(J: Value) -> list[Value]:
+    """Every node of J's graph once, operands before what is computed from them; J is the last.
+
+    Example:
+        >>> s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
+        >>> [node.label or node.op or node.data for node in topological_order(1.0 + s_c - s)]
+        [1.0, 's_c', '+', 's', '-']
+    """
+    order: dict[Value, None] = {}
+    path = [as_node(J, "topological_order(J)")]  # from J down to the node at hand
+    while path:
+        node = path[-1]
+        for parent in (node._a, node._b):
+            if parent is not None and parent not in order:
+                path.append(parent)
+                break
+        else:
+            order[path.pop()] = None
+    return list(order)
+
+
+def local_derivatives(node: Value) -> tuple[float, ...]:
+    """∂node/∂parent for each of ``node.parents``, from the table.
+
+    Raises:
+        SlopeError, OverflowError: one of them does not exist, or is too large for a float.
+
+    Example:
+        >>> local_derivatives(Value(3.0) * Value(4.0))
+        (4.0, 3.0)
+    """
+    try:
+        operands = (parent.data for parent in node.parents)
+        return node._primitive.partials(FLOATS, *operands, node.data)
+    except (ArithmeticError, ValueError) as error:
+        raise _no_slope(error, node) from None
+
+
+def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
+    """∂J/∂node for every node of J's graph, in topological order; no ``grad`` is touched.
+
+    Args:
+        J: the root.
+        missing: what to take for a local derivative that does not exist; None: raise.
+
+    Raises:
+        SlopeError, OverflowError: as ``local_derivatives``, unless ``missing`` is given.
+
+    Example:
+        >>> x = Value(3.0)
+        >>> adjoints(x * x)[x]
+        6.0
+    """
+    totals = dict.fromkeys(topological_order(J), 0.0)
+    totals[J] = 1.0
+    for node, upstream in reversed(totals.items()):
+        try:
+            derivatives = local_derivatives(node)
+        except (SlopeError, OverflowError):
+            if missing is None:
+                raise
+            derivatives = (missing,) * len(node.parents)
+        for parent, derivative in zip(node.parents, derivatives, strict=True):
+            totals[parent] += upstream * derivative
+    return totals
+
+
+@overload
+def grad(J: Value, wrt: Value) -> float: ...
+@overload
+def grad(J: Value, wrt: Iterable[Value]) -> list[float]: ...
+def grad(J: Value, wrt: Value | Iterable[Value]) -> float | list[float]:
+    """∂J/∂wrt, without touching any ``grad``.
+
+    Args:
+        J: the root.
+        wrt: a Value, or several.
+
+    Returns:
+        One float, or a list of one for each; 0.0 for a Value that J does not depend on.
+
+    Raises:
+        TypeError: J or an entry of wrt is no Value.
+        SlopeError, OverflowError: as ``backward``, where what was asked for is affected.
+
+    Example:
+        >>> s, s_c = Value(0.3), Value(0.5)
+        >>> grad(maximum(1.0 + s_c - s, 0.0), [s, s_c])
+        [-1.0, 1.0]
+        >>> grad(s, s_c)
+        0.0
+    """
+    if isinstance(wrt, Value):
+        return grad(J, [wrt])[0]
+    if isinstance(wrt, str) or not isinstance(wrt, Iterable):
+        raise TypeError(f"grad(J, wrt) takes Values for wrt; got {type(wrt).__name__} {wrt!r:.60}")
+    asked = [as_node(node, "grad(J, wrt)") for node in wrt]
+    totals = adjoints(as_node(J, "grad(J, wrt)"), missing=math.nan)
+    found = [totals.get(node, 0.0) for node in asked]
+    if any(map(math.isnan, found)):  # a missing slope, or a nan that the data brought along
+        adjoints(J)
+    return found
+
+
+def _inner_nodes(J: Value, zero: float) -> list[Value]:
+    """The nodes of J's graph that are not leaves, operands first, with ``grad`` set to ``zero``.
+
+    This is ``topological_order`` for ``backward``, where time counts: a node whose ``grad`` is
+    that very object has been visited.
+    """
+    order: list[Value] = []
+    path: list[Value] = []
+    node: Any = J
+    while True:
+        path.append(node)
+        node.grad = zero
+        a = node._a
+        if a.grad is not zero and a._a is not None:
+            node = a
+            continue
+        while True:  # the first operand is done: see to the second, then to the node itself
+            b = node._b
+            if b is not None and b.grad is not zero and b._a is not None:
+                node = b
+                break
+            order.append(path.pop())
+            if not path:
+                return order
+            node = path[-1]
+
+
+def _sweep(J: Value) -> dict[Value, float]:
+    """Set ``grad`` of the inner nodes to ∂J/∂node; return ∂J/∂leaf for each leaf."""
+    if J._a is None:
+        return {J: 1.0}
+    leaves: dict[Value, float] = {}
+    zero = float("0")  # a new object: no node holds it yet
+    order: list[Any] = _inner_nodes(J, zero)
+    J.grad = 1.0
+    try:
+        for node in reversed(order):
+            upstream = node.grad
+            primitive = node._primitive
+            a = node._a
+            b = node._b
+            if b is None:
+                (slope,) = primitive.slopes or primitive.partials(FLOATS, a.data, node.data)
+            else:
+                slope, slope_b = primitive.slopes or primitive.partials(
+                    FLOATS, a.data, b.data, node.data
+                )
+            # Where the slope is 1 the very same float goes on: most of a network is sums.
+            flow = upstream if slope == 1.0 else upstream * slope
+            so_far = a.grad
+            if so_far is zero:
+                a.grad = flow
+            elif a._a is None:
+                leaves[a] = leaves.get(a, 0.0) + flow
+            else:
+                a.grad = so_far + flow
+            if b is not None:
+                flow = upstream if slope_b == 1.0 else upstream * slope_b
+                so_far = b.grad
+                if so_far is zero:
+                    b.grad = flow
+                elif b._a is None:
+                    leaves[b] = leaves.get(b, 0.0) + flow
+                else:
+                    b.grad = so_far + flow
+    except (ArithmeticError, ValueError) as error:
+        raise _no_slope(error, node) from None
+    return leaves
+
+
+def as_node(x: object, what: str) -> Value:
+    """x, if it is a Value."""
+    if not isinstance(x, Value):
+        raise TypeError(f"{what} takes Values, nodes of a graph; got {type(x).__name__} {x!r:.60}")
+    return x
+
+
+def _described(node: Value) -> str:
+    """A node in an error message."""
+    return f"{brief(node.label)} = {node.data}" if node.label else f"{node.data}"
+
+
+def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exception:
+    """The error for an operation that has no value at these operands."""
+    got = ", ".join(map(_described, operands))
+    if isinstance(error, OverflowError):
+        return OverflowError(f"{primitive.symbol} gives a number too large for a float; got {got}")
+    return type(error)(f"{primitive.symbol} needs {primitive.domain}; got {got}")
+
+
+def _no_slope(error: Exception, node: Value) -> Exception:
+    """The error for a node whose local derivative does not exist."""
+    got = ", ".join(map(_described, node.parents))
+    name = f" (the node {brief(node.label)})" if node.label else ""
+    if isinstance(error, OverflowError):
+        return OverflowError(f"the slope of {node.op}{name} at {got} is too large for a float")
+    return SlopeError(
+        f"{node.op}{name} has a value at {got} but no slope, so no gradient passes there; "
+        "move the operand away from that point"
+    )

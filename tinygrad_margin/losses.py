@@ -1,0 +1,129 @@
+"""Margin losses, as explicit graphs.
+
+    >>> from tinygrad_margin import Value, margin_loss
+    >>> s, s_c = Value(0.3), Value(0.5)
+    >>> J = margin_loss(s, s_c)
+    >>> J.backward()
+    >>> J, s, s_c                                           # doctest: +NORMALIZE_WHITESPACE
+    (Value(data=1.2, grad=1.0, label='J'),
+     Value(data=0.3, grad=-1.0, label='s'),
+     Value(data=0.5, grad=1.0, label='s_c'))
+
+Nodes without a label get the one that the formula gives them, the scores passed in included.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
+
+from tinygrad_margin.engine import Operand, Value, as_number, constant, maximum
+
+
+def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
+    """J = max(Δ + s_c − s, 0): the true score s is to beat the corrupted one s_c by Δ.
+
+    Args:
+        s: the score of the true example, a Value or a number.
+        s_c: the score of the corrupted example.
+        delta: the margin Δ, finite and not negative.
+
+    Returns:
+        J, a new node. A Value passed in is itself a node of the graph, not a copy.
+
+    Raises:
+        TypeError: a score or delta is neither Value nor number.
+        ValueError: delta is negative or not finite.
+
+    Source: Stanford CS224N, notes on neural networks and backpropagation (max-margin objective).
+
+    Example:
+        >>> margin_loss(3.0, 1.0).data                      # the margin is met
+        0.0
+    """
+    margin, true, corrupted = _margin(delta), _score(s), _score(s_c)
+    z = margin + corrupted - true
+    return _labelled({"s": true, "s_c": corrupted, "Δ": margin, "z": z, "J": maximum(z, 0.0)})
+
+
+def hinge_loss(score: Operand, y: SupportsFloat, delta: Operand = 1.0) -> Value:
+    """J = max(Δ − y · score, 0): the score is to have the sign of y, by Δ.
+
+    Args:
+        score: a Value or a number.
+        y: the class, 1 or −1, a number.
+        delta: the margin Δ, finite and not negative.
+
+    Raises:
+        TypeError: an argument is neither Value nor number, or y is no number.
+        ValueError: y is not 1 or −1; delta is negative or not finite.
+
+    Source: Cortes and Vapnik, Support-Vector Networks (1995).
+
+    Example:
+        >>> hinge_loss(Value(0.25), -1).data
+        1.25
+    """
+    sign = constant(as_number(y, "y of hinge_loss"))
+    if sign.data not in (1.0, -1.0):
+        raise ValueError(f"y of hinge_loss is the class, 1 or -1; got {y!r:.60}")
+    margin, s = _margin(delta), _score(score)
+    z = margin - sign * s
+    return _labelled({"y": sign, "s": s, "Δ": margin, "z": z, "J": maximum(z, 0.0)})
+
+
+def multiclass_margin_loss(
+    scores: Sequence[Operand], target: SupportsIndex, delta: Operand = 1.0
+) -> Value:
+    """J = Σ_{j≠t} max(Δ + s_j − s_t, 0): the target's score is to beat every other one by Δ.
+
+    Args:
+        scores: one score for each class, Values or numbers.
+        target: the index t of the right class, counted from 0.
+        delta: the margin Δ, finite and not negative.
+
+    Returns:
+        J; with a single class a 0 that depends on nothing.
+
+    Raises:
+        TypeError: a score or delta is neither Value nor number, or target is no index.
+        ValueError: target is out of range; delta is negative or not finite.
+
+    Source: Weston and Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999).
+
+    Example:
+        >>> multiclass_margin_loss([3.5, 5.0, -1.5], 0).data
+        2.5
+    """
+    t = operator.index(target)
+    if not 0 <= t < len(scores):
+        raise ValueError(
+            f"target of multiclass_margin_loss is an index into the {len(scores)} scores, "
+            f"counted from 0; got {t}"
+        )
+    margin, nodes = _margin(delta), [_score(score) for score in scores]
+    terms = [maximum(margin + s_j - nodes[t], 0.0) for j, s_j in enumerate(nodes) if j != t]
+    J = sum(terms[1:], terms[0]) if terms else constant(0.0)
+    return _labelled({f"s_{j}": s_j for j, s_j in enumerate(nodes)} | {"Δ": margin, "J": J})
+
+
+def _score(score: Operand) -> Value:
+    """A score as a node: a number becomes a leaf."""
+    return score if isinstance(score, Value) else Value(as_number(score, "a score"))
+
+
+def _margin(delta: Operand) -> Value:
+    """Δ as a node."""
+    margin = delta if isinstance(delta, Value) else constant(as_number(delta, "delta, the margin,"))
+    if not (math.isfinite(margin.data) and margin.data >= 0.0):
+        raise ValueError(f"delta, the margin, is a finite number from 0 up; got {margin.data}")
+    return margin
+
+
+def _labelled(nodes: dict[str, Value]) -> Value:
+    """Label the nodes that bear no label; return the last."""
+    for label, node in nodes.items():
+        node.label = node.label or label
+    return node

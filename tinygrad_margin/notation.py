@@ -1,0 +1,67 @@
+"""How names, numbers and operations are written for a reader.
+
+>>> number(-0.25), number(1.2), number(1e-7)
+('−0.25', '1.2', '1e−7')
+>>> written("-", ["a", "−2"]), written("max", ["z", "0"])
+('a − (−2)', 'max(z, 0)')
+>>> typeset("s_c"), typeset("Delta"), typeset("<b>")
+('<i>s</i><sub>c</sub>', '<i>Δ</i>', '<i>&lt;b&gt;</i>')
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Sequence
+
+_LONGEST_LABEL = 40
+_GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
+_SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho"
+_SMALL = f"{_SMALL} sigma tau upsilon phi chi psi omega"
+_GREEK = dict(zip(_SMALL.split(), "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
+_GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
+
+
+def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
+    """x to ``precision`` significant digits, with a true minus sign; signed: with a plus, too."""
+    if math.isnan(x):
+        return "undefined"
+    if math.isinf(x):
+        text = "-∞" if x < 0 else "∞"
+    else:
+        text = f"{x + 0.0:.{precision}g}"  # + 0.0: no -0
+        text = re.sub(r"e\+?(-?)0*(\d)", r"e\1\2", text)
+    if signed and x > 0:
+        text = "+" + text
+    return text.replace("-", "−")
+
+
+def brief(label: object, longest: int = _LONGEST_LABEL) -> str:
+    """A label on one line, shortened, without characters that no screen shows."""
+    text = "".join(c if c.isprintable() else " " for c in str(label)[: longest + 1]).strip()
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def typeset(label: object) -> str:
+    """A label as HTML: ``s_c`` with a subscript, ``Delta`` as Δ, anything else as it is."""
+    text = brief(label)
+    name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
+    base, subscript = name.groups() if name else (text, "")
+    base = html.escape(_GREEK.get(base, base))
+    subscript = html.escape(_GREEK.get(subscript, subscript))
+    return f"<i>{base}</i>" + (f"<sub>{subscript}</sub>" if subscript else "")
+
+
+def glyph(symbol: str) -> str:
+    """An operation's symbol as it is printed: ``*`` as ×."""
+    return _GLYPHS.get(symbol, symbol)
+
+
+def written(symbol: str, operands: Sequence[str]) -> str:
+    """An operation as a person writes it, given its operands as text."""
+    if symbol not in _GLYPHS:
+        return f"{symbol}({', '.join(operands)})"
+    terms = [f"({term})" if term.startswith("−") else term for term in operands]
+    space = "" if len(terms) == 1 or symbol == "**" else " "
+    return f"{space}{glyph(symbol)}{space}".join(terms if len(terms) > 1 else ["", *terms])
