@@ -209,8 +209,8 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
             with open(path, "wb") as device:
                 device.write(data)
             return
-        if mode is not None and not os.access(target, os.W_OK):  # as open() would say
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if mode is not None:
+            open(target, "ab").close()  # a file that may not be written is not replaced either
         try:
             with open(temporary, "xb") as file:
                 file.write(data)
