@@ -59,22 +59,43 @@ def test_it_renders_to_a_folder_like_any_digraph(tmp_path):
 
 def test_one_box_is_one_node_with_name_value_and_gradient():
     assert boxes(draw(margin())) == [
-        "Δ1", "sc0.5∂J/∂sc = +1", "+1.5gradient 1", "s0.3∂J/∂s = −1", "z = · − ·1.2∂J/∂z = 1", "0",
-        "J = max(·, 0)1.2∂J/∂J = 1",
+        "Δ1", "sc0.5∂J/∂sc = +1", "+1.5gradient 1", "s0.3∂J/∂s = −1", "z = 1.5 − s1.2∂J/∂z = 1", "0",
+        "J = max(z, 0)1.2∂J/∂J = 1",
     ]  # fmt: skip
 
 
+def heads(picture):
+    """Where the arrows' points are, by the edge's title: near its start or near its end."""
+    root = ET.fromstring(picture.pipe("svg"))
+    found = []
+    for g in root.iter(f"{SVG}g"):
+        if g.get("class") == "edge":
+            number = r"-?[\d.]+"
+            line = re.findall(number, g.find(f"{SVG}path").get("d"))
+            point = re.findall(number, g.find(f"{SVG}polygon").get("points"))
+            x, start, end = float(point[2]), float(line[0]), float(line[-2])
+            found.append(
+                (g.findtext(f"{SVG}title"), "start" if abs(x - start) < abs(x - end) else "end")
+            )
+    return found
+
+
 def test_red_arrows_lead_back_with_the_local_derivative():
-    arrows = groups(draw(margin()), "edge")
+    picture = draw(margin())
+    arrows = groups(picture, "edge")
     back = {title: text for title, text in arrows if text}
     assert back == {
-        "n6->n4": "×1",
-        "n6->n5": "×0",
-        "n4->n2": "×1",
-        "n4->n3": "×(−1)",
-        "n2->n1": "×1",
+        "n4->n6": "×1",
+        "n5->n6": "×0",
+        "n2->n4": "×1",
+        "n3->n4": "×(−1)",
+        "n1->n2": "×1",
     }
     assert len(arrows) - len(back) == 6
+    points = heads(picture)
+    assert points.count(("n3->n4", "start")) == points.count(("n3->n4", "end")) == 1
+    assert points.count(("n0->n2", "end")) == 1  # nobody asks for ∂J/∂Δ
+    assert ("n0->n2", "start") not in points
 
 
 @pytest.mark.parametrize(
@@ -90,9 +111,11 @@ def test_wider_where_more_flows():
     a, b = Value(3.0, "a"), Value(1.0, "b")
     widths = {
         (m[1], m[2]): float(m[3])
-        for m in re.finditer(r"(n\d) -> (n\d) \[.*?penwidth=([\d.]+)", draw(a * 5 + b).source)
+        for m in re.finditer(
+            r"(n\d) -> (n\d) \[.*?dir=back.*?penwidth=([\d.]+)", draw(a * 5 + b).source
+        )
     }
-    assert widths["n2", "n0"] > widths["n4", "n3"] > 0
+    assert widths["n0", "n2"] > widths["n3", "n4"] > 0
 
 
 def test_gradients_are_fresh_and_no_grad_is_read_or_changed():
@@ -114,9 +137,38 @@ def test_gradients_may_be_left_out():
 def test_a_slope_that_does_not_exist_says_so():
     q, p = Value(0.0, "q"), Value(2.0, "p")
     shown = boxes(draw(q.sqrt() * p))
-    assert "q0∂out/∂q does not exist" in shown
-    assert "p2∂out/∂p = 0" in shown
-    assert ("n1->n0", "no slope") in groups(draw(q.sqrt() * p), "edge")
+    assert "q0∂J/∂q does not exist" in shown
+    assert "p2∂J/∂p = 0" in shown
+    assert ("n0->n1", "no slope") in groups(draw(q.sqrt() * p), "edge")
+
+
+def test_a_kink_says_so():
+    assert boxes(draw(margin(1.5)))[-1] == "J = max(z, 0)0∂J/∂J = 1kink: takes ½ of [0, 1]"
+    assert "v0∂J/∂v = 0" in boxes(draw(Value(0.0, "v").relu()))
+    assert "kink: takes 0 of [0, 1]" in boxes(draw(Value(0.0, "v").relu()))[-1]
+    assert "kink" not in draw(margin()).source
+
+
+def test_the_order_of_operands_can_be_read():
+    a, b = Value(8.0, "a"), Value(2.0, "b")
+    shown = boxes(draw(b * b - a / (a + b) - b))
+    assert "a / 100.8gradient −1" in shown
+    assert "4 − 0.83.2gradient 1" in shown
+    assert shown[-1].startswith("J = 3.2 − b")
+    assert boxes(draw((a - 10) ** 2))[-1].startswith("J = (−2)2")
+
+
+def test_constants_are_pale_only_where_no_gradient_passes():
+    source = draw(Value(3.0, "v") ** 2).source
+    assert "dashed" not in source
+
+
+@pytest.mark.parametrize("length", [50, 199])
+def test_a_tangle_is_laid_out_in_seconds(length):
+    t = x = Value(1.0, "x")
+    for _ in range(length):
+        t = t + x
+    assert len(groups(draw(t), "node")) == length + 1
 
 
 def test_the_same_operand_twice_has_two_arrows_each_way():
@@ -237,7 +289,7 @@ def test_a_graph_too_large_to_read_is_refused():
 
 @pytest.mark.parametrize(
     "options", [{"direction": "lr"}, {"direction": None}, {"precision": 0}, {"precision": 18},
-                {"precision": 2.5}],
+                {"precision": 2.5}, {"precision": True}],
 )  # fmt: skip
 def test_bad_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -57,10 +57,20 @@ def test_the_lesson_in_all_regimes(capsys, folder, words, regime, slopes):
     assert (folder / "margin.svg").read_bytes().startswith(b"<?xml")
 
 
-def test_the_lesson_tells_a_rounding_error_from_a_violation(capsys):
-    _, out, _ = run(capsys, "lesson", "--s", "0.3", "--s-c", "0.2", "--delta", "0.1")
-    assert "margin violated" in out
-    assert "rounding error" in out
+@pytest.mark.parametrize(
+    ("s", "s_c", "delta", "regime", "exactly"),
+    [("0.3", "0.2", "0.1", "margin violated", "just met, at the kink"),
+     ("1e17", "1e17", "1", "at the kink", "violated")],
+)  # fmt: skip
+def test_the_lesson_tells_what_rounding_hides(capsys, s, s_c, delta, regime, exactly):
+    _, out, _ = run(capsys, "lesson", "--s", s, "--s-c", s_c, "--delta", delta)
+    assert f"Regime: {regime}: " in out
+    assert re.search(rf"rounding error.*\n.*the margin is {exactly}\.", out)
+
+
+def test_the_lesson_shows_the_digits_that_were_typed(capsys):
+    _, out, _ = run(capsys, "lesson", "--s", "1.0000000001", "--s-c", "0")
+    assert "z = v₁ − s = 1 − 1.0000000001 = −1.00000008274e−10" in out
 
 
 def test_the_lesson_makes_its_folder(capsys, folder):
@@ -85,6 +95,11 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "x", "x=abc"), "not a finite number"),
         (("draw", "x", "x=nan"), "not a finite number"),
         (("draw", "x", "x"), "NAME=NUMBER"),
+        (("draw", "x", "x=1_000"), "not a finite number"),
+        (("draw", "x", "x=١"), "not a finite number"),
+        (("draw", "١+x", "x=1"), "character 1"),
+        (("draw", "x" * 9_000), "has no value"),
+        (("draw", "x", "x=1", "-o", "-"), "got '-'"),
         (("draw", "x", "=1"), "NAME=NUMBER"),
         (("draw", "x", "x=1", "x=2"), "x is given twice"),
         (("draw", "log(x)", "x=-1"), "log needs an operand above 0; got x = -1.0"),
@@ -108,11 +123,16 @@ def test_bad_input_gets_one_line_and_status_2(capsys, folder, words, said):
 
 def test_draw(capsys, folder):
     words = ("draw", "max(1 + s_c - s, 0)", "s=0.3", "s_c=0.5", "-o", "margin.svg")
-    assert run(capsys, *words) == (0, "J = 1.2\nThe picture: margin.svg\n", "")
+    said = "J = 1.2\n∂J/∂s_c = 1\n∂J/∂s = −1\nThe picture: margin.svg\n"
+    assert run(capsys, *words) == (0, said, "")
     assert "∂".encode() in (folder / "margin.svg").read_bytes()
     status, out, _ = run(capsys, "draw", "-x**2", "x=-3")
     assert (status, out.splitlines()[0]) == (0, "J = −9")
     assert (folder / "graph.svg").exists()
+    assert run(capsys, "draw", "--x", "-o", "a.svg", "x=2")[1].startswith("J = 2\n")
+    assert run(capsys, "draw", "-o1", "o1=1", "--output=b.svg")[1].startswith("J = −1\n")
+    assert run(capsys, "draw", "sqrt(x)", "x=0", "-ob.svg")[0] == 2
+    assert "∂J/∂x does not exist" in run(capsys, "draw", "sqrt(x)", "x=0")[1]
     assert run(capsys, "draw", "x * J", "x=2", "J=-1e-3", "-o", "p.png")[0] == 0
 
 
@@ -153,3 +173,18 @@ def test_a_terminal_without_unicode(folder):
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-m", "tinygrad_margin"], capture_output=True, env=env)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell")
+def test_a_closed_stdout(folder):
+    command = f"{sys.executable} -m tinygrad_margin lesson >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_interrupt_is_no_traceback(capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinygrad_margin.__main__.draw", interrupt)
+    assert run(capsys, "lesson") == (130, "", "")

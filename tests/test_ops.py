@@ -76,7 +76,7 @@ def test_power_at_base_0():
     assert row.partials(FLOATS, 0.0, 2.0, 0.0) == (0.0, 0.0)
     with pytest.raises(ZeroDivisionError):
         row.value(FLOATS, 0.0, -1.0)
-    with pytest.raises(ValueError, match="math domain"):
+    with pytest.raises(ValueError, match="no whole number"):
         row.value(FLOATS, -8.0, 1 / 3)
 
 

@@ -1,22 +1,106 @@
 import pytest
 from graphs import random_graph
 
-from tinygrad_margin import SlopeError, Value, margin_loss, maximum, minimum
+from tinygrad_margin import (
+    ReverseSweep,
+    SlopeError,
+    Value,
+    grad,
+    margin_loss,
+    maximum,
+    minimum,
+)
 from tinygrad_margin.engine import adjoints
-from tinygrad_margin.sweep import named, steps
+from tinygrad_margin.sweep import named
 
 
-def test_every_total_is_the_gradient():
+def test_at_the_end_every_total_is_the_gradient_exactly():
     for seed in range(50):
-        J, _ = random_graph(seed)
+        J, leaves = random_graph(seed)
+        sweep = ReverseSweep(J)
+        walk = list(sweep)
         totals = adjoints(J)
-        walk = list(steps(J))
         assert [step.node for step in walk] == list(reversed(totals))
         assert all(step.upstream == totals[step.node] for step in walk)
+        assert sweep.totals == totals
+        assert [sweep.totals.get(leaf, 0.0) for leaf in leaves] == grad(J, leaves)
         for step in walk:
             for part in step.contributions:
                 assert part.product == step.upstream * part.derivative
         assert all(node.grad == 0.0 for node in totals)
+        sweep.commit()
+        committed = [leaf.grad for leaf in leaves]
+        for leaf in leaves:
+            leaf.grad = 0.0
+        J.backward()
+        assert committed == [leaf.grad for leaf in leaves]
+
+
+def test_back_restores_every_total_exactly():
+    J, _ = random_graph(4)
+    sweep = ReverseSweep(J)
+    states = [sweep.totals]
+    for _ in range(len(sweep)):
+        sweep.step()
+        states.append(sweep.totals)
+    assert sweep.position == len(sweep)
+    for state in reversed(states[:-1]):
+        sweep.back()
+        assert sweep.totals == state
+    assert sweep.position == 0
+    first = sweep.run()
+    sweep.rewind()
+    assert sweep.totals == states[0]
+    assert [str(step) for step in sweep] == [str(step) for step in first]
+
+
+def test_past_the_end_and_before_the_start_nothing_changes():
+    sweep = ReverseSweep(Value(2.0, "a") * 3)
+    with pytest.raises(IndexError, match="start"):
+        sweep.back()
+    with pytest.raises(ValueError, match="3 of 3 steps are left"):
+        sweep.commit()
+    sweep.run()
+    end = sweep.totals
+    for past in (sweep.step, lambda: next(sweep)):
+        with pytest.raises(StopIteration, match="all 3 steps are done"):
+            past()
+    assert (sweep.position, sweep.totals) == (3, end)
+    assert repr(sweep) == "ReverseSweep(J: 3 of 3 steps done)"
+
+
+@pytest.mark.parametrize("J", ["J", 3, None])
+def test_a_sweep_needs_a_value(J):
+    with pytest.raises(TypeError, match="ReverseSweep"):
+        ReverseSweep(J)
+
+
+def test_a_long_sweep_does_not_slow_down():
+    v = x = Value(1.0)
+    for _ in range(100_000):
+        v = v + x
+    sweep = ReverseSweep(v)
+    sweep.run()
+    assert sweep.totals[x] == 100_001.0
+    sweep.rewind()
+    assert sweep.position == 0
+
+
+def test_the_picture_shows_the_moment():
+    sweep = ReverseSweep(margin_loss(Value(0.3), Value(0.5)))
+    backs = []
+    for _ in range(len(sweep) + 1):
+        source = sweep.draw().source
+        backs.append(source.count("dir=back"))
+        assert source.count('border="4"') == (1 if sweep.position else 0)
+        assert source.count("dotted") == len(sweep) - sweep.position
+        if sweep.position < len(sweep):
+            sweep.step()
+    assert backs == [0, 2, 2, 4, 4, 5, 5, 5]
+    assert "so far" not in source
+    sweep.rewind()
+    sweep.step()
+    assert sweep.draw().source.count("so far") == 1
 
 
 @pytest.mark.parametrize(
@@ -32,12 +116,12 @@ def test_every_total_is_the_gradient():
     ],
 )
 def test_a_kink_is_explained(build, at, words):
-    assert words in str(next(steps(build(Value(at, "v")))))
+    assert words in str(next(ReverseSweep(build(Value(at, "v")))))
 
 
 def test_the_chain_rule_in_numbers_and_words():
     s, s_c = Value(0.3), Value(0.5)
-    text = "\n".join(map(str, steps(margin_loss(s, s_c))))
+    text = "\n".join(map(str, ReverseSweep(margin_loss(s, s_c))))
     assert "∂J/∂s += ∂J/∂z · ∂z/∂s = 1 · (−1) = −1" in text
     assert "∂J/∂s_c += ∂J/∂v₁ · ∂v₁/∂s_c = 1 · 1 = 1" in text
     assert "s is a leaf: ∂J/∂s = −1" in text
@@ -45,22 +129,25 @@ def test_the_chain_rule_in_numbers_and_words():
 
 def test_a_second_path_shows_the_running_total():
     a = Value(3.0, "a")
-    text = str(next(steps(a * a)))
+    text = str(next(ReverseSweep(a * a)))
     assert text.splitlines() == [
-        "v₁ = a × a:",
-        "  ∂v₁/∂a += ∂v₁/∂v₁ · ∂v₁/∂a = 1 · 3 = 3",
-        "  ∂v₁/∂a += ∂v₁/∂v₁ · ∂v₁/∂a = 1 · 3 = 3, in all 6",
+        "J = a × a:",
+        "  ∂J/∂a += ∂J/∂J · ∂J/∂a = 1 · 3 = 3",
+        "  ∂J/∂a += ∂J/∂J · ∂J/∂a = 1 · 3 = 3, in all 6",
     ]
 
 
 def test_a_missing_slope_stops_the_sweep_there():
-    walk = steps(Value(0.0, "x").sqrt() * 2)
+    walk = ReverseSweep(Value(0.0, "x").sqrt() * 2)
     next(walk)
+    next(walk)
+    before = walk.totals
     with pytest.raises(SlopeError, match="x = 0.0"):
-        list(walk)
+        next(walk)
+    assert (walk.position, walk.totals) == (2, before)
 
 
 def test_names():
     a, b = Value(1.0, "a"), Value(2.0)
     c = a + b + 3
-    assert list(named([a, b, *c.parents, c]).values()) == ["a", "v₁", "v₂", "3", "v₃"]
+    assert list(named([a, b, *c.parents, c]).values()) == ["a", "v₁", "v₂", "3", "J"]

@@ -17,19 +17,25 @@ from tinygrad_margin.engine import (
     minimum,
     topological_order,
 )
-from tinygrad_margin.graph import depends_on
+from tinygrad_margin.explain import evaluation_trace, explain
+from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
+from tinygrad_margin.sweep import ReverseSweep
 
 __all__ = [
+    "ReverseSweep",
     "SlopeError",
     "Value",
     "depends_on",
     "draw",
+    "evaluation_trace",
+    "explain",
     "grad",
     "hinge_loss",
     "margin_loss",
     "maximum",
     "minimum",
     "multiclass_margin_loss",
+    "paths",
     "topological_order",
 ]

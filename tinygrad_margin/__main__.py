@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from tinygrad_margin.draw import draw
+from tinygrad_margin.engine import adjoints, topological_order
 from tinygrad_margin.expression import FUNCTIONS, evaluate
 from tinygrad_margin.lesson import lesson
 from tinygrad_margin.notation import number
 from tinygrad_margin.render import RenderError
+from tinygrad_margin.sweep import named
 
 _EXAMPLES = """\
 examples:
@@ -41,7 +43,9 @@ a formula may hold numbers, names, + - * / **, parentheses and
 {functions}
 """
 
-_OPTION = re.compile(r"[^-]|-[ho-]|$")  # any word but one that begins with a minus sign
+_FLAG = re.compile(r"(-h|--help)$")
+_OPTION = re.compile(r"(-o|--output|--s|--s-c|--delta|--out)(=|$)")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,20 +69,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     parser = _parser()
     words = sys.argv[1:] if arguments is None else arguments
-    # A formula or number may begin with a minus; the space keeps argparse from seeing an option.
-    words = [word if _OPTION.match(word) else f" {word}" for word in words] or ["lesson"]
-    options = parser.parse_args(words)
+    options = parser.parse_args(_sorted(words) or ["lesson"])
     try:
         status = int(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        return 130
     except (OSError, RenderError) as error:
         return _complain(parser, error, 1)
     except (ValueError, ArithmeticError) as error:
         return _complain(parser, error, 2)
+
+
+def _sorted(words: Sequence[str]) -> list[str]:
+    """The command, its options, then the rest, which may begin with a minus as formulas do."""
+    options: list[str] = []
+    rest: list[str] = []
+    left = iter(words)
+    for word in left:
+        if _FLAG.match(word):
+            options.append(word)
+        elif match := _OPTION.match(word):
+            name = "--output" if match[1] == "-o" else match[1]
+            value = word[match.end() :] if match[2] else next(left, None)
+            options.append(name if value is None else f"{name}={value}")
+        else:
+            rest.append(word)
+    command, rest = (rest[:1], rest[1:]) if rest[:1] in (["lesson"], ["draw"]) else ([], rest)
+    return [*command, *options, *(["--", *rest] if command and rest else rest)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,18 +184,21 @@ def _draw(options: argparse.Namespace) -> int:
             raise ValueError(f"{name} is given twice")
         values[name] = value
     J = evaluate(options.expression, values)
-    J.label = J.label or ("J" if "J" not in values else "")
     draw(J, options.output)
-    print(f"{J.label or 'out'} = {number(J.data, 12)}\nThe picture: {options.output}")
+    names = named(topological_order(J))
+    print(f"{names[J]} = {number(J.data, 12)}")
+    gradient = adjoints(J, missing=math.nan)
+    for node, slope in gradient.items():
+        if node.op == "" and node.label:
+            text = "does not exist" if math.isnan(slope) else f"= {number(slope, 12)}"
+            print(f"∂{names[J]}/∂{names[node]} {text}")
+    print(f"The picture: {options.output}")
     return 0
 
 
 def _number(text: str) -> float:
     """A finite number from the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r:.60} is not a finite number")
     return value

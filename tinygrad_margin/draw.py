@@ -16,10 +16,10 @@ from __future__ import annotations
 import html
 import math
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import graphviz
 
@@ -28,6 +28,7 @@ from tinygrad_margin.engine import (
     SlopeError,
     Value,
     adjoints,
+    as_node,
     local_derivatives,
 )
 from tinygrad_margin.notation import brief, glyph, number, typeset, written
@@ -43,6 +44,7 @@ _INPUT = ("#2f66b3", "#e8f1fd", "rounded", 1)
 _CONSTANT = ("#8a939d", "#eff1f3", "rounded", 1)
 _OPERATION = ("#8a939d", "#ffffff", "", 1)
 _ROOT = ("#1f7a43", "#e6f6ec", "rounded", 3)
+_CURRENT = ("#c0392b", "#fdf0ee", "", 4)
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
@@ -109,18 +111,50 @@ def draw(
         >>> print(draw(x * x, gradients=False).source.count("->"))
         2
     """
+    totals = adjoints(as_node(J, "draw(J)"), missing=math.nan)
+    everything = Moment(frozenset(totals), None, totals)
+    return draw_moment(J, everything, to, direction=direction, gradients=gradients,
+                       precision=precision, max_nodes=max_nodes)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a reverse sweep has come.
+
+    Attributes:
+        done: the nodes that have passed their gradient on.
+        current: the one that did so last, to be pointed out; or None.
+        totals: ∂J/∂node so far, for every node of the graph in topological order.
+    """
+
+    done: frozenset[Value]
+    current: Value | None
+    totals: Mapping[Value, float]
+
+
+def draw_moment(
+    J: Value,
+    moment: Moment,
+    to: str | os.PathLike[str] | None = None,
+    *,
+    direction: str = "LR",
+    gradients: bool = True,
+    precision: int = 4,
+    max_nodes: int = 400,
+) -> Picture:
+    """The graph of J at a moment of the reverse sweep; otherwise as ``draw``."""
     if direction not in _DIRECTIONS:
         raise ValueError(f"direction is one of {', '.join(_DIRECTIONS)}; got {direction!r:.60}")
-    if not (isinstance(precision, int) and 1 <= precision <= 17):
+    if type(precision) is not int or not 1 <= precision <= 17:
         raise ValueError(f"precision is a number of digits from 1 to 17; got {precision!r:.60}")
     kind = None if to is None else _format(to)
-    totals = adjoints(J, missing=math.nan)
-    if len(totals) > max_nodes:
+    count = len(moment.totals)
+    if count > max_nodes:
         raise ValueError(
-            f"the graph has {len(totals):,} nodes, too many to read: draw a part of it, or allow "
-            f"this many with max_nodes={len(totals)} (it is {max_nodes})"
+            f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
+            f"this many with max_nodes={count} (it is {max_nodes})"
         )
-    picture = _picture(J, totals, direction, gradients, precision)
+    picture = _picture(J, moment, direction, gradients, precision)
     if to is not None:
         text = kind in ("dot", "gv")
         data = picture.source.encode() if text else layout(picture.source, str(kind))
@@ -138,51 +172,115 @@ def _format(to: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def _picture(
-    J: Value, totals: dict[Value, float], direction: str, gradients: bool, precision: int
-) -> Picture:
+def _picture(J: Value, moment: Moment, direction: str, gradients: bool, precision: int) -> Picture:
     """The DOT text: boxes, then arrows."""
+    totals = moment.totals
     ids = {node: f"n{i}" for i, node in enumerate(totals)}
-    edges = sum(len(node.parents) for node in totals)
+    names = _names(J, totals)
+    arrows = list(_arrows(totals))
+    span = _span(totals)
     picture = Picture(
         graph_attr={"rankdir": direction, "bgcolor": "white", "pad": "0.2", "nodesep": "0.4",
-                    "ranksep": "0.75"} | effort(len(totals), edges),
+                    "ranksep": "0.75"} | effort(len(totals), len(arrows), span),
         node_attr={"fontname": "Helvetica", "fontsize": "13", "shape": "plain"},
         edge_attr={"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
     )  # fmt: skip
+    loud = {arrow.parent for arrow in arrows if not arrow.is_quiet(totals)}
     for node, total in totals.items():
-        title = _title(node, J, precision)
+        title = _title(node, names, precision)
         lines = [title] if title else []
         lines.append(number(node.data, precision))
-        if gradients and node._primitive is not CONSTANT:
-            lines.append(_gradient(node, J, total, precision))
-        picture.node(ids[node], label=_box(lines, _look(node, J), pale=gradients and total == 0.0))
-    largest = max((abs(flow) for *_, flow in _flows(totals) if math.isfinite(flow)), default=0.0)
-    for node, parent, derivative, flow in _flows(totals):
-        quiet = gradients and flow == 0.0
+        waits = node not in moment.done
+        if gradients and node._primitive is not CONSTANT and not (waits and total == 0.0):
+            lines.append(_gradient(node, J, names, total, precision, so_far=waits))
+        if gradients and not waits and _at_kink(node):
+            lines.append(f'<font color="{_RED}">{node._primitive.kink}</font>')
+        pale = gradients and not waits and node is not J and node not in loud
+        look = _CURRENT if node is moment.current else _look(node, J)
+        style = "dotted" if gradients and waits else "dashed" if pale else ""
+        picture.node(ids[node], label=_box(lines, look, style))
+    largest = max((abs(a.flow) for a in arrows if math.isfinite(a.flow)), default=0.0)
+    label = "label" if span <= _LABELS_FIT else "xlabel"
+    for arrow in arrows:
+        tail, head, done = ids[arrow.parent], ids[arrow.node], arrow.node in moment.done
+        quiet = gradients and done and arrow.is_quiet(totals)
         picture.edge(
-            ids[parent], ids[node],
-            color=_PALE_GREY if quiet else _GREY, style="dashed" if quiet else "solid",
-        )  # fmt: skip
-        if gradients and _is_shown(node, parent):
-            picture.edge(ids[node], ids[parent], **_arrow(derivative, flow, largest, precision))
+            tail, head, color=_PALE_GREY if quiet else _GREY, style="dashed" if quiet else "solid"
+        )
+        if gradients and done and arrow.is_shown:
+            # Laid out forward, like its grey twin, and drawn backward: the two run side by side.
+            attributes = arrow.look(largest) | {label: arrow.text(precision)}
+            picture.edge(tail, head, dir="back", **attributes)
     return picture
 
 
-def _flows(totals: dict[Value, float]) -> Iterator[tuple[Value, Value, float, float]]:
-    """Each edge as (node, parent, ∂node/∂parent, what flows back along it)."""
+_LABELS_FIT = 250  # beyond this span Graphviz takes minutes to find room for labels
+
+
+def _span(nodes: Iterable[Value]) -> int:
+    """How many ranks all arrows together reach across: what the layout costs."""
+    level: dict[Value, int] = {}
+    for node in nodes:
+        if node.parents:
+            level[node] = 1 + max(level.get(parent, 0) for parent in node.parents)
+    for node in list(level):
+        for parent in node.parents:
+            if not parent.parents:  # a leaf stands just before the first that uses it
+                level[parent] = min(level.get(parent, level[node]), level[node] - 1)
+    return sum(level[node] - level[parent] for node in level for parent in node.parents)
+
+
+class _Arrow(NamedTuple):
+    """An edge of the graph, with what flows back along it."""
+
+    node: Value
+    parent: Value
+    derivative: float
+    flow: float
+
+    @property
+    def is_shown(self) -> bool:
+        """Nobody asks for ∂J/∂constant; only at a max or min does it tell which side wins."""
+        return self.parent._primitive is not CONSTANT or self.node._primitive.cases is not None
+
+    def is_quiet(self, totals: Mapping[Value, float]) -> bool:
+        """Does no gradient pass?"""
+        return (self.flow if self.is_shown else totals[self.node]) == 0.0
+
+    def look(self, largest: float) -> dict[str, str]:
+        """Colour, style and width of the arrow back; the largest flow is the widest."""
+        if math.isnan(self.derivative):
+            return {"color": _RED, "fontcolor": _RED, "style": "dotted"}
+        if self.flow == 0.0:
+            return {"color": _PALE_RED, "fontcolor": _QUIET_TEXT, "style": "dashed"}
+        share = abs(self.flow) / largest if largest and math.isfinite(self.flow) else 0.0
+        return {"color": _RED, "fontcolor": _RED, "penwidth": f"{0.8 + 1.4 * share:.2f}"}
+
+    def text(self, precision: int) -> str:
+        """The local derivative that the arrow multiplies by."""
+        if math.isnan(self.derivative):
+            return "no slope"
+        text = number(self.derivative, precision)
+        return f"×({text})" if text.startswith("−") else f"×{text}"
+
+
+def _arrows(totals: Mapping[Value, float]) -> Iterator[_Arrow]:
+    """Every edge of the graph."""
     for node, total in totals.items():
         try:
             derivatives = local_derivatives(node)
         except (SlopeError, OverflowError):
             derivatives = (math.nan,) * len(node.parents)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
-            yield node, parent, derivative, total * derivative
+            yield _Arrow(node, parent, derivative, total * derivative)
 
 
-def _is_shown(node: Value, parent: Value) -> bool:
-    """Nobody asks for ∂J/∂constant; only at a max or min does the arrow tell which side wins."""
-    return parent._primitive is not CONSTANT or node._primitive.cases is not None
+def _at_kink(node: Value) -> bool:
+    """Is the node's operation at its kink?"""
+    if not node._primitive.kink:
+        return False
+    a, b = (*(parent.data for parent in node.parents), 0.0)[:2]
+    return a == b
 
 
 def _look(node: Value, J: Value) -> tuple[str, str, str, int]:
@@ -194,71 +292,55 @@ def _look(node: Value, J: Value) -> tuple[str, str, str, int]:
     return _CONSTANT if node._primitive is CONSTANT else _INPUT
 
 
-def _title(node: Value, J: Value, precision: int) -> str:
+def _names(J: Value, nodes: Iterable[Value]) -> dict[Value, str]:
+    """The labels as HTML. A root without a label is J, or out, where another node is J."""
+    names = {node: typeset(node.label) for node in nodes if brief(node.label)}
+    names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
+    return names
+
+
+def _title(node: Value, names: dict[Value, str], precision: int) -> str:
     """The line of the box that names the node; empty for a leaf without a label."""
-    name = _name(node, J)
+    name = f"<b>{names[node]}</b>" if node in names else ""
     if not node.parents:
-        return f"<b>{name}</b>" if name else ""
-    if not name and node.op != "**":
-        return f"<b>{html.escape(glyph(node.op))}</b>"
-    operands = ["·" if _is_named(parent) else number(parent.data, precision)
-                for parent in node.parents]  # fmt: skip
-    form = re.sub(r"\^(.*)", r"<sup>\1</sup>", html.escape(written(node.op, operands)))
-    return f"<b>{name}</b> = {form}" if name else form
+        return name
+    symbol = html.escape(node.op)
+    if not name and symbol not in ("-", "/", "**"):  # where the order of the operands matters
+        return f"<b>{glyph(symbol)}</b>"
+    operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
+    if symbol == "**":
+        base, exponent = operands
+        form = f"({base})<sup>{exponent}</sup>" if "−" in base else f"{base}<sup>{exponent}</sup>"
+    else:
+        form = written(symbol, operands)
+    return f"{name} = {form}" if name else form
 
 
-def _is_named(node: Value) -> bool:
-    """Is a node more than a bare number?"""
-    return node._primitive is not CONSTANT or bool(brief(node.label))
-
-
-def _name(node: Value, J: Value) -> str:
-    """A node's label as HTML; the root is "out" where it has none."""
-    return typeset(node.label) if brief(node.label) else "<i>out</i>" if node is J else ""
-
-
-def _gradient(node: Value, J: Value, total: float, precision: int) -> str:
+def _gradient(
+    node: Value, J: Value, names: dict[Value, str], total: float, precision: int, *, so_far: bool
+) -> str:
     """The line of the box that says ∂J/∂node."""
     colour = _QUIET_TEXT if total == 0.0 else _RED
     if math.isnan(total):
         text = "does not exist"
     else:
         text = number(total, precision, signed=not node.parents and node is not J)
-    name = _name(node, J)
-    what = f"∂{_name(J, J)}/∂{name}" if name else "gradient"
-    sign = " = " if name and not math.isnan(total) else " "
-    return f'<font color="{colour}">{what}{sign}{text}</font>'
+    what = f"∂{names[J]}/∂{names[node]}" if node in names else "gradient"
+    sign = " = " if node in names and not math.isnan(total) else " "
+    later = " so far" if so_far and node is not J else ""
+    return f'<font color="{colour}">{what}{sign}{text}{later}</font>'
 
 
-def _box(lines: list[str], look: tuple[str, str, str, int], *, pale: bool) -> str:
-    """A node's label, as a Graphviz table."""
-    outline, fill, style, width = look
-    if pale:
-        outline, style = _PALE_GREY, f"{style},dashed".strip(",")
+def _box(lines: list[str], look: tuple[str, str, str, int], style: str) -> str:
+    """A node's label, as a Graphviz table; dashed or dotted, it is pale."""
+    outline, fill, corners, width = look
+    if style:
+        outline = _PALE_GREY
+    styles = ",".join(filter(None, (corners, style)))
+    attributes = f' style="{styles}"' if styles else ""
     # Graphviz measures text with a font of its own: spaces keep it off the outline in any other.
     rows = "".join(f"<tr><td>&#160;{line}&#160;</td></tr>" for line in lines)
-    style = f' style="{style}"' if style else ""
     return (
-        f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{style} cellborder="0" '
+        f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
         f'cellspacing="0" cellpadding="3">{rows}</table>>'
     )
-
-
-def _arrow(derivative: float, flow: float, largest: float, precision: int) -> dict[str, str]:
-    """The attributes of an arrow that carries gradient back."""
-    if math.isnan(derivative):
-        return {"constraint": "false", "color": _RED, "fontcolor": _RED, "style": "dotted",
-                "label": "no slope"}  # fmt: skip
-    text = number(derivative, precision)
-    colour, ink, style = (
-        (_PALE_RED, _QUIET_TEXT, "dashed") if flow == 0.0 else (_RED, _RED, "solid")
-    )
-    share = abs(flow) / largest if largest and math.isfinite(flow) else 0.0
-    return {
-        "constraint": "false",
-        "color": colour,
-        "fontcolor": ink,
-        "style": style,
-        "penwidth": f"{0.8 + 1.4 * share:.2f}" if flow else "0.8",
-        "label": f"×({text})" if text.startswith("−") else f"×{text}",
-    }

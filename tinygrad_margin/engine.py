@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, TypeVar, cast, overload
@@ -118,7 +118,12 @@ def _with_own_code(operation: _Operation, primitive: Primitive) -> _Operation:
 def _reflected(primitive: Primitive) -> Callable[[Value, Operand], Value]:
     """The operation with a plain number on its left: ``1 - v``."""
     operation = _BINARY[primitive.name]
-    return lambda b, a: operation(_operand(a, primitive), b)
+
+    def reflected(b: Value, a: Operand) -> Value:
+        return operation(_operand(a, primitive), b)
+
+    reflected.__doc__ = operation.__doc__
+    return reflected
 
 
 _UNARY = {row.name: _unary(row) for row in ops.TABLE.values() if row.arity == 1}
@@ -203,10 +208,7 @@ class Value:
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
-        totals = _sweep(self)
-        new = [leaf.grad + total for leaf, total in totals.items()]
-        # In one call into C, so that an interrupt comes before all of it or after.
-        deque(map(setattr, totals, repeat("grad"), new), maxlen=0)
+        add_gradients(_sweep(self))
 
     def zero_grad(self) -> None:
         """Set ``grad`` to 0.0 in the whole graph under this node."""
@@ -245,7 +247,8 @@ class Value:
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
-        return f"Value(data={self.data}, grad={self.grad + 0.0}{label})"  # + 0.0: no -0.0
+        grad = 0.0 if self.grad == 0.0 else self.grad  # not -0.0
+        return f"Value(data={self.data}, grad={grad}{label})"
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -459,6 +462,13 @@ def _sweep(J: Value) -> dict[Value, float]:
     return leaves
 
 
+def add_gradients(totals: Mapping[Value, float]) -> None:
+    """Add to each node's ``grad``, to all of them or to none."""
+    new = [node.grad + total for node, total in totals.items()]
+    # In one call into C, so that an interrupt comes before all of it or after.
+    deque(map(setattr, totals, repeat("grad"), new), maxlen=0)
+
+
 def as_node(x: object, what: str) -> Value:
     """x, if it is a Value."""
     if not isinstance(x, Value):
@@ -476,7 +486,7 @@ def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exce
     got = ", ".join(map(_described, operands))
     if isinstance(error, OverflowError):
         return OverflowError(f"{primitive.symbol} gives a number too large for a float; got {got}")
-    return type(error)(f"{primitive.symbol} needs {primitive.domain}; got {got}")
+    return type(error)(f"{primitive.symbol} needs {primitive.domain or error}; got {got}")
 
 
 def _no_slope(error: Exception, node: Value) -> Exception:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
 from tinygrad_margin.engine import OPERATIONS, Value, constant, power
+from tinygrad_margin.notation import brief
 from tinygrad_margin.ops import TABLE
 
 MAX_LENGTH = 10_000
@@ -49,7 +50,7 @@ _APPLY: dict[str, Callable[[Value, Value], Value]] = {
     "**": power,
 }
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*)"
+    r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)"
     r"|(?P<sign>\*\*|[-+*/(),])|(?P<space>\s+)"
 )
 _HINTS = {"^": "a power is written **", "−": "minus is written -", "×": "times is written *",
@@ -78,7 +79,8 @@ def evaluate(formula: str, values: Mapping[str, float]) -> Value:
     root = reader.formula()
     unused = [name for name in leaves if name not in reader.used]
     if unused:
-        raise FormulaError(f"{unused[0]} has a value but is not in the formula {_short(formula)}")
+        name = brief(unused[0])
+        raise FormulaError(f"{name} has a value but is not in the formula {_short(formula)}")
     return root
 
 
@@ -180,7 +182,8 @@ class _Reader:
         if token.text in FUNCTIONS:
             self.fail(f"{token.text} is a function: {token.text}(…)", token)
         if token.text not in self.leaves:
-            self.fail(f"{token.text} has no value: give {token.text[:40]}=NUMBER", token)
+            name = brief(token.text)
+            self.fail(f"{name} has no value: give {name}=NUMBER", token)
         self.used.add(token.text)
         return self.leaves[token.text]
 

@@ -1,15 +1,28 @@
 """Questions about a graph.
 
->>> from tinygrad_margin import Value, depends_on, margin_loss
+>>> from tinygrad_margin import Value, depends_on, margin_loss, paths
 >>> s, s_c = Value(0.3), Value(0.5)
 >>> J = margin_loss(s, s_c)
 >>> depends_on(J, s), depends_on(J, s_c), depends_on(s_c, s)
 (True, True, False)
+>>> [[node.label for node in path] for path in paths(J, s)]
+[['s', 'z', 'J']]
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from tinygrad_margin.engine import Value, as_node, topological_order
+
+
+class Edge(NamedTuple):
+    """An arrow of the graph: ``parent`` is the operand of ``node`` at this place, from 0."""
+
+    node: Value
+    place: int
+    parent: Value
 
 
 def depends_on(J: Value, s: Value) -> bool:
@@ -20,4 +33,73 @@ def depends_on(J: Value, s: Value) -> bool:
     Raises:
         TypeError: J or s is no Value.
     """
-    return as_node(s, "depends_on(J, s)") in set(topological_order(J))
+    as_node(s, "depends_on(J, s)")
+    return s in set(topological_order(as_node(J, "depends_on(J, s)")))
+
+
+def count_paths(J: Value, s: Value) -> int:
+    """How many paths lead from s to J, exactly and in linear time.
+
+    Example:
+        >>> v = s = Value(1.0)
+        >>> for _ in range(100):
+        ...     v = v + v
+        >>> count_paths(v, s) == 2**100
+        True
+    """
+    counts = {as_node(s, "count_paths(J, s)"): 1}
+    for node in topological_order(J):
+        if node is not s:
+            ways = [counts[parent] for parent in node.parents if parent in counts]
+            if ways:
+                counts[node] = sum(ways)
+    return counts[J] if J is s or J in counts else 0
+
+
+def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
+    """The paths from s to J, one at a time, each as its nodes from s to J.
+
+    There may be exponentially many; each next one costs no more than its length. An operand used
+    twice by a node, as in ``a * a``, is two paths.
+
+    Raises:
+        TypeError: J or s is no Value.
+    """
+    found = edge_paths(J, s)
+    return ((*(edge.parent for edge in reversed(path)), J) for path in found)
+
+
+def edge_paths(J: Value, s: Value) -> Iterator[list[Edge]]:
+    """The paths from s to J, each as its edges from J down to s."""
+    as_node(s, "paths(J, s)")
+    leading = {s}  # the nodes that a path leads to from s: no way down ends anywhere else
+    for node in topological_order(J):
+        if any(parent in leading for parent in node.parents):
+            leading.add(node)
+    return _descend(J, s, leading) if J in leading else iter(())
+
+
+def _descend(J: Value, s: Value, leading: set[Value]) -> Iterator[list[Edge]]:
+    """Depth first, without recursion."""
+
+    def ways(node: Value) -> Iterator[Edge]:
+        return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in leading)
+
+    if J is s:
+        yield []
+        return
+    path: list[Edge] = []
+    open_ways = [ways(J)]
+    while open_ways:
+        edge = next(open_ways[-1], None)
+        if edge is None:
+            open_ways.pop()
+            if path:
+                path.pop()
+            continue
+        path.append(edge)
+        if edge.parent is s:
+            yield list(path)
+            path.pop()
+        else:
+            open_ways.append(ways(edge.parent))

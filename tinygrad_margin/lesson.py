@@ -8,13 +8,13 @@ J = max(Δ + s_c − s, 0)   at Δ = 1, s_c = 0.5, s = 0.3
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction
 
 from tinygrad_margin.engine import Value, grad
 from tinygrad_margin.graph import depends_on
 from tinygrad_margin.losses import margin_loss
 from tinygrad_margin.notation import number, written
-from tinygrad_margin.sweep import named, operation, steps
+from tinygrad_margin.sweep import ReverseSweep, named, operation
 
 
 def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
@@ -28,7 +28,7 @@ def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
     """
     true, corrupted = Value(s, "s"), Value(s_c, "s_c")
     J = margin_loss(true, corrupted, delta)
-    walk = list(steps(J))
+    walk = ReverseSweep(J).run()
     order = [step.node for step in reversed(walk)]
     names = named(order)
     z = J.parents[0].data
@@ -36,7 +36,7 @@ def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
     backward = [str(step) for step in walk if step.contributions]
     slopes = [number(x, signed=True) for x in grad(J, [true, corrupted])]
     text = f"""\
-J = max(Δ + s_c − s, 0)   at Δ = {number(delta, 12)}, s_c = {number(s_c, 12)}, s = {number(s, 12)}
+J = max(Δ + s_c − s, 0)   at Δ = {_digits(delta)}, s_c = {_digits(s_c)}, s = {_digits(s)}
 
 The graph, forward: each node from its operands
 {_indented(forward)}
@@ -65,36 +65,42 @@ Nobody sets the derivative to zero
 
 def _forward(node: Value, names: dict[Value, str]) -> str:
     """One node's computation, in names and in numbers."""
-    numbers = written(node.op, [number(parent.data) for parent in node.parents])
-    return f"{names[node]} = {operation(node, names)} = {numbers} = {number(node.data)}"
+    numbers = written(node.op, [_digits(parent.data) for parent in node.parents])
+    return f"{names[node]} = {operation(node, names)} = {numbers} = {_digits(node.data)}"
 
 
 def _regime(z: float, s: float, s_c: float, delta: float) -> str:
     """Which side of the kink the point is on, and what follows."""
-    lead = f"s − s_c = {number(s - s_c)}"
+    lead = f"s − s_c = {_digits(s - s_c)}"
     if z > 0.0:
         text = (
-            f"margin violated: {lead} is less than Δ = {number(delta)}.\n"
+            f"margin violated: {lead} is less than Δ = {_digits(delta)}.\n"
             "  The gradient passes the max: raising s lowers J, raising s_c raises it."
         )
     elif z < 0.0:
         text = (
-            f"margin met: {lead} is more than Δ = {number(delta)}.\n"
+            f"margin met: {lead} is more than Δ = {_digits(delta)}.\n"
             "  J is 0, and stays 0 if s or s_c moves a little: nothing flows back to them."
         )
     else:
         text = (
-            f"at the kink: {lead} is exactly Δ = {number(delta)}.\n"
+            f"at the kink: {lead} is exactly Δ = {_digits(delta)}.\n"
             "  J has no slope in z here, only one on either side: 1 where the margin is violated,\n"
             "  0 where it is met. Every number in [0, 1] is a subgradient; max, at a tie, takes ½."
         )
-    rounding = 4 * math.ulp(max(abs(s), abs(s_c), delta))
-    if 0.0 < abs(z) <= rounding:
+    exact = Fraction(repr(delta)) + Fraction(repr(s_c)) - Fraction(repr(s))  # as it was typed
+    if (exact > 0, exact < 0) != (z > 0.0, z < 0.0):
+        where = "violated" if exact > 0 else "met" if exact < 0 else "just met, at the kink"
         text += (
-            f"\n  Only just: z = {number(z)} is a rounding error of floating point. In exact"
-            "\n  arithmetic this point may well be at the kink."
+            f"\n  But only by a rounding error: floating point computes z = {number(z)}. In exact"
+            f"\n  arithmetic z is {number(float(exact))}, and the margin is {where}."
         )
     return f"Regime: {text}"
+
+
+def _digits(x: float) -> str:
+    """A number with all the digits that a person may have typed."""
+    return number(x, 12)
 
 
 def _indented(paragraphs: list[str]) -> str:

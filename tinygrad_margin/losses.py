@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import SupportsFloat, SupportsIndex
 
 from tinygrad_margin.engine import Operand, Value, as_number, constant, maximum
@@ -75,7 +75,7 @@ def hinge_loss(score: Operand, y: SupportsFloat, delta: Operand = 1.0) -> Value:
 
 
 def multiclass_margin_loss(
-    scores: Sequence[Operand], target: SupportsIndex, delta: Operand = 1.0
+    scores: Iterable[Operand], target: SupportsIndex, delta: Operand = 1.0
 ) -> Value:
     """J = Σ_{j≠t} max(Δ + s_j − s_t, 0): the target's score is to beat every other one by Δ.
 
@@ -97,13 +97,14 @@ def multiclass_margin_loss(
         >>> multiclass_margin_loss([3.5, 5.0, -1.5], 0).data
         2.5
     """
-    t = operator.index(target)
-    if not 0 <= t < len(scores):
-        raise ValueError(
-            f"target of multiclass_margin_loss is an index into the {len(scores)} scores, "
-            f"counted from 0; got {t}"
-        )
     margin, nodes = _margin(delta), [_score(score) for score in scores]
+    what = f"target of multiclass_margin_loss is an index into the {len(nodes)} scores, from 0"
+    try:
+        t = operator.index(target)
+    except TypeError:
+        raise TypeError(f"{what}; got {type(target).__name__} {target!r:.60}") from None
+    if not 0 <= t < len(nodes):
+        raise ValueError(f"{what}; got {t}")
     terms = [maximum(margin + s_j - nodes[t], 0.0) for j, s_j in enumerate(nodes) if j != t]
     J = sum(terms[1:], terms[0]) if terms else constant(0.0)
     return _labelled({f"s_{j}": s_j for j, s_j in enumerate(nodes)} | {"Δ": margin, "J": J})

@@ -13,6 +13,7 @@ from __future__ import annotations
 import html
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _LONGEST_LABEL = 40
@@ -65,3 +66,32 @@ def written(symbol: str, operands: Sequence[str]) -> str:
     terms = [f"({term})" if term.startswith("−") else term for term in operands]
     space = "" if len(terms) == 1 or symbol == "**" else " "
     return f"{space}{glyph(symbol)}{space}".join(terms if len(terms) > 1 else ["", *terms])
+
+
+def subscript(i: int) -> str:
+    """An index below the line: v₋₁."""
+    return str(i).translate(str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉"))
+
+
+def width(text: str) -> int:
+    """How many columns a text takes: a bar over a letter takes none."""
+    return sum(not unicodedata.combining(c) for c in text)
+
+
+def latex(label: object) -> str:
+    """A label as LaTeX mathematics, for MathJax."""
+    text = brief(label)
+    name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
+    base, index = name.groups() if name else (text, "")
+    base, index = _latex_word(base), _latex_word(index)
+    return f"{base}_{{{index}}}" if index else base
+
+
+def _latex_word(word: str) -> str:
+    """A word as LaTeX; what is no letter or digit as text, with nothing left to interpret."""
+    if word in _GREEK:
+        return _GREEK[word]
+    if (len(word) <= 1 and word.isalpha()) or word.isdigit() or word == "":
+        return word
+    plain = "".join(c if c.isalnum() or c in " ,.+-=…" else "?" for c in word)
+    return f"\\text{{{plain}}}"

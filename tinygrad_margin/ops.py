@@ -33,10 +33,12 @@ class Primitive:
         value: ``value(m, *operands)``.
         rule: ``rule(m, *operands, out)``, with ``out`` the value: a tuple, ∂out/∂operand for each
             operand. Just the tuple, where it is the same everywhere.
-        domain: what the operands must be, read after "needs": empty where any number will do.
+        domain: what the operands must be, read after "needs"; empty where any number will do, or
+            where the error of ``value`` says it.
         cases: for an operation with a kink, why the gradient goes where it goes when the first
             operand is greater than, equal to and less than the second (or 0). ``{a}`` and ``{b}``
             stand for the operands with their values, ``{x}`` and ``{y}`` for their names.
+        kink: at the kink, what slopes there are and which is taken; short, for a picture.
         slopes: the rule where it is the same everywhere, else None: the sweep need not call then.
         partials: the rule as a function, always.
     """
@@ -48,6 +50,7 @@ class Primitive:
     rule: Callable[..., tuple[Any, ...]] | tuple[float, ...]
     domain: str = ""
     cases: tuple[str, str, str] | None = None
+    kink: str = ""
     slopes: tuple[float, ...] | None = field(init=False)
     partials: Callable[..., tuple[Any, ...]] = field(init=False)
 
@@ -77,7 +80,9 @@ class Floats:
     def pow(a: float, b: float) -> float:
         """aᵇ, a real number or an error (Python's ``**`` may turn complex)."""
         if a == 0.0 and b < 0.0:
-            raise ZeroDivisionError
+            raise ZeroDivisionError("a base other than 0 where the exponent is negative")
+        if a < 0.0 and b % 1.0 != 0.0 and math.isfinite(b):
+            raise ValueError("a base from 0 up where the exponent is no whole number")
         return math.pow(a, b)
 
     @staticmethod
@@ -125,7 +130,6 @@ _ABS = (
     "{a}: at the kink; any slope in [−1, 1] is a subgradient, abs takes 0",
     "{a} < 0: the slope of abs is −1",
 )
-_BASE = "a base above 0, or a whole exponent that is not negative where the base is 0"
 
 
 def _power_slope(m: Any, a: Any, b: Any) -> Any:
@@ -145,15 +149,15 @@ NEG = Primitive("neg", "-", 1, lambda m, a: -a, (-1.0,))
 # A number as exponent or base is not asked for a slope, which may not exist: (−3)² has none in 2.
 POW = Primitive(
     "pow", "**", 2, lambda m, a, b: m.pow(a, b),
-    lambda m, a, b, out: (_power_slope(m, a, b), m.xlogy(out, a)), _BASE,
+    lambda m, a, b, out: (_power_slope(m, a, b), m.xlogy(out, a)),
 )
 POW_OF_NUMBER = Primitive(
     "pow_of_number", "**", 2, lambda m, a, b: m.pow(a, b),
-    lambda m, a, b, out: (0.0, m.xlogy(out, a)), _BASE,
+    lambda m, a, b, out: (0.0, m.xlogy(out, a)),
 )
 POW_TO_NUMBER = Primitive(
     "pow_to_number", "**", 2, lambda m, a, b: m.pow(a, b),
-    lambda m, a, b, out: (_power_slope(m, a, b), 0.0), _BASE,
+    lambda m, a, b, out: (_power_slope(m, a, b), 0.0),
 )
 EXP = Primitive("exp", "exp", 1, lambda m, a: m.exp(a), lambda m, a, out: (out,))
 LOG = Primitive(
@@ -176,18 +180,22 @@ SIGMOID = Primitive(
 ABS = Primitive(
     "abs", "abs", 1, lambda m, a: m.abs(a),
     lambda m, a, out: (m.step(a, 0.0, 0.5) - m.step(0.0, a, 0.5),), cases=_ABS,
+    kink="kink: takes 0 of [−1, 1]",
 )
 RELU = Primitive(
     "relu", "relu", 1, lambda m, a: m.maximum(a, 0.0),
     lambda m, a, out: (m.step(a, 0.0, 0.0),), cases=_RELU,
+    kink="kink: takes 0 of [0, 1]",
 )
 MAX = Primitive(
     "max", "max", 2, lambda m, a, b: m.maximum(a, b),
     lambda m, a, b, out: (m.step(a, b, 0.5), m.step(b, a, 0.5)), cases=_MAX,
+    kink="kink: takes ½ of [0, 1]",
 )
 MIN = Primitive(
     "min", "min", 2, lambda m, a, b: -m.maximum(-a, -b),
     lambda m, a, b, out: (m.step(b, a, 0.5), m.step(a, b, 0.5)), cases=_MIN,
+    kink="kink: takes ½ of [0, 1]",
 )
 
 TABLE = {

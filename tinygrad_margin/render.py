@@ -48,17 +48,18 @@ class RendererNotFound(RenderError):  # noqa: N818 - named as graphviz.Executabl
     """There is neither pygraphviz nor a ``dot`` executable."""
 
 
-def effort(nodes: int, edges: int) -> dict[str, str]:
+def effort(nodes: int, edges: int, span: int = 0) -> dict[str, str]:
     """Graph attributes that keep the layout of a large graph to seconds.
 
     Args:
         nodes: the number of nodes.
         edges: the number of edges, each drawn twice: forward, and back with a label.
+        span: how many ranks they reach across, all together.
 
     Returns:
         Attributes for the graph; none for a small one.
     """
-    if nodes + 2 * edges <= _SMALL:
+    if nodes + 2 * edges <= _SMALL and span <= _SMALL:
         return {}
     # Nearly all the time goes into straightening the edges: stop after 2 steps per node.
     attributes = {"nslimit": "2"}

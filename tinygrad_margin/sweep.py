@@ -1,13 +1,12 @@
-"""The reverse sweep as a teacher tells it: one node at a time, in numbers and words.
+"""The reverse sweep, one node at a time, in numbers and words.
 
->>> from tinygrad_margin import Value, margin_loss
->>> from tinygrad_margin.sweep import steps
->>> walk = list(steps(margin_loss(Value(0.3), Value(0.5))))
->>> print(walk[0])
+>>> from tinygrad_margin import ReverseSweep, Value, margin_loss
+>>> sweep = ReverseSweep(margin_loss(Value(0.3), Value(0.5)))
+>>> print(next(sweep))
 J = max(z, 0):
   ∂J/∂z += ∂J/∂J · ∂J/∂z = 1 · 1 = 1
   z = 1.2 > 0: the max passes z, all of the gradient goes there
->>> print(walk[2])
+>>> print(sweep.run()[1])
 z = v₁ − s:
   ∂J/∂v₁ += ∂J/∂z · ∂z/∂v₁ = 1 · 1 = 1
   ∂J/∂s += ∂J/∂z · ∂z/∂s = 1 · (−1) = −1
@@ -15,12 +14,21 @@ z = v₁ − s:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tinygrad_margin.engine import CONSTANT, Value, local_derivatives, topological_order
-from tinygrad_margin.notation import brief, glyph, number, written
+from tinygrad_margin.draw import Moment, Picture, draw_moment
+from tinygrad_margin.engine import (
+    CONSTANT,
+    Value,
+    add_gradients,
+    as_node,
+    local_derivatives,
+    topological_order,
+)
+from tinygrad_margin.notation import brief, glyph, number, subscript, written
 
 
 class Contribution(NamedTuple):
@@ -57,6 +65,8 @@ class Step:
 
     def __str__(self) -> str:
         name, root = self.names[self.node], self.names[next(reversed(self.names))]
+        if self.node._primitive is CONSTANT:
+            return f"{name} is a constant: nobody asks for a gradient there"
         if not self.contributions:
             return f"{name} is a leaf: ∂{root}/∂{name} = {number(self.upstream)}"
         lines = [f"{name} = {operation(self.node, self.names)}:"]
@@ -64,46 +74,162 @@ class Step:
             if parent._primitive is CONSTANT:
                 continue
             to = self.names[parent]
+            factors = written("*", [number(self.upstream), number(derivative)])
             line = (
                 f"  ∂{root}/∂{to} += ∂{root}/∂{name} · ∂{name}/∂{to}"
-                f" = {written('*', [number(self.upstream), number(derivative)])}"
-                f" = {number(product)}"
-            ).replace(glyph("*"), "·")
+                f" = {factors.replace(glyph('*'), '·')} = {number(product)}"
+            )
             lines.append(line if total == product else f"{line}, in all {number(total)}")
         because = reason(self.node, self.names)
         return "\n".join([*lines, f"  {because}"] if because else lines)
 
 
-def steps(J: Value) -> Iterator[Step]:
-    """The reverse sweep over J's graph, from J to the leaves, without touching any ``grad``.
+class ReverseSweep(Iterator[Step]):
+    """The reverse sweep over J's graph, from J to the leaves, forwards and back.
+
+    It keeps its running totals to itself: no ``grad`` is touched before ``commit``.
+
+    Args:
+        J: the root.
 
     Raises:
-        SlopeError, OverflowError: when it comes to a node whose slope does not exist.
+        TypeError: J is no Value.
+
+    Example:
+        >>> a = Value(3.0, "a")
+        >>> sweep = ReverseSweep(a * a)
+        >>> len(sweep), sweep.position
+        (2, 0)
+        >>> steps = sweep.run()
+        >>> sweep.totals[a]
+        6.0
     """
-    order = topological_order(J)
-    names = named(order)
-    totals = dict.fromkeys(order, 0.0)
-    totals[J] = 1.0
-    for node in reversed(order):
+
+    def __init__(self, J: Value) -> None:
+        self._order = topological_order(as_node(J, "ReverseSweep(J)"))[::-1]
+        self._names = named(self._order[::-1])
+        self._done: list[Step] = []
+        self._before: list[list[float]] = []  # the totals that each step found
+        self._totals = dict.fromkeys(self._order, 0.0)
+        self._totals[J] = 1.0
+
+    def __len__(self) -> int:
+        """How many steps there are in all, one for each node."""
+        return len(self._order)
+
+    def __repr__(self) -> str:
+        root = self._names[self._order[0]]
+        return f"ReverseSweep({root}: {self.position} of {len(self)} steps done)"
+
+    @property
+    def position(self) -> int:
+        """How many steps are done."""
+        return len(self._done)
+
+    @property
+    def totals(self) -> dict[Value, float]:
+        """∂J/∂node so far, for every node; at the end the gradient."""
+        return dict(self._totals)
+
+    @property
+    def last(self) -> Step | None:
+        """The step done last; None at the start."""
+        return self._done[-1] if self._done else None
+
+    def step(self) -> Step:
+        """Process the next node.
+
+        Raises:
+            StopIteration: all steps are done.
+            SlopeError, OverflowError: the node has a local derivative that does not exist, or is
+                too large; the sweep stays where it is.
+        """
+        if self.position == len(self):
+            raise StopIteration(f"all {len(self)} steps are done; back() or rewind() goes back")
+        node = self._order[self.position]
+        upstream = self._totals[node]
+        derivatives = local_derivatives(node)
+        before = [self._totals[parent] for parent in node.parents]
         contributions = []
-        for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
-            product = totals[node] * derivative
-            totals[parent] += product
-            contributions.append(Contribution(parent, derivative, product, totals[parent]))
-        yield Step(node, totals[node], tuple(contributions), names)
+        for parent, derivative in zip(node.parents, derivatives, strict=True):
+            product = upstream * derivative
+            self._totals[parent] += product
+            contributions.append(Contribution(parent, derivative, product, self._totals[parent]))
+        self._before.append(before)
+        self._done.append(Step(node, upstream, tuple(contributions), self._names))
+        return self._done[-1]
+
+    __next__ = step
+
+    def back(self) -> Step:
+        """Undo the last step and return it.
+
+        Raises:
+            IndexError: no step has been done.
+        """
+        if not self._done:
+            raise IndexError("the sweep is at its start: there is no step to take back")
+        step = self._done.pop()
+        self._totals.update(zip(step.node.parents, self._before.pop(), strict=True))
+        return step
+
+    def run(self) -> list[Step]:
+        """Do all steps that are left, and return them."""
+        return list(self)
+
+    def rewind(self) -> None:
+        """Go back to the start."""
+        while self._done:
+            self.back()
+
+    def commit(self) -> None:
+        """Add the gradient to the leaves' ``grad``, as ``backward`` does.
+
+        Raises:
+            ValueError: there are steps left, so that the totals are not the gradient yet.
+        """
+        if self.position < len(self):
+            raise ValueError(
+                f"{len(self) - self.position} of {len(self)} steps are left, so the totals are not "
+                "the gradient yet: run() first"
+            )
+        add_gradients({node: x for node, x in self._totals.items() if not node.parents})
+
+    def draw(self, to: str | os.PathLike[str] | None = None, **options: Any) -> Picture:
+        """The picture at this moment: arrows only where gradient has flowed.
+
+        The current node, whose step was done last, has a heavy red outline; nodes that wait for
+        their turn are dotted, with the gradient that has reached them so far.
+
+        Args:
+            to: a file to write as well.
+            options: as for ``draw``.
+        """
+        moment = Moment(
+            done=frozenset(step.node for step in self._done),
+            current=self._done[-1].node if self._done else None,
+            totals=self._totals,
+        )
+        return draw_moment(self._order[0], moment, to, **options)
 
 
 def named(order: list[Value]) -> dict[Value, str]:
-    """A name for every node of a graph: its label, or the number it stands for, or v₁, v₂, …"""
+    """A name for every node: its label, or the number it stands for, or v₁, v₂, …; J for the root.
+
+    Args:
+        order: the nodes of a graph, the root last.
+    """
     names: dict[Value, str] = {}
     count = 0
     for node in order:
         name = brief(node.label)
         if not name and node._primitive is CONSTANT:
             name = number(node.data)
+        elif not name and node is order[-1]:
+            name = "out" if "J" in names.values() else "J"
         elif not name:
             count += 1
-            name = "v" + "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(count))
+            name = f"v{subscript(count)}"
         names[node] = name
     return names
 

@@ -1,0 +1,291 @@
+"""A gradient explained: the paths that it flows along, and the whole evaluation as a table.
+
+>>> from tinygrad_margin import Value, explain, margin_loss
+>>> s, s_c = Value(0.3), Value(0.5)
+>>> J = margin_loss(s, s_c)
+>>> print(explain(J, s))
+1 path leads from s to J:
+  s → z → J:  ∂J/∂z · ∂z/∂s = 1 · (−1) = −1
+J = max(z, 0): z = 1.2 > 0: the max passes z, all of the gradient goes there
+So ∂J/∂s = −1.
+>>> print(explain(s, s_c))
+There is no path from s_c to s: s is not computed from s_c.
+So s stays as it is when s_c alone moves, and the chain rule, which multiplies along paths,
+never asks for ∂s/∂s_c. Where s and s_c come out of one network, they meet in its weights.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from tinygrad_margin.engine import (
+    CONSTANT,
+    Value,
+    adjoints,
+    as_node,
+    local_derivatives,
+    topological_order,
+)
+from tinygrad_margin.graph import Edge, count_paths, edge_paths
+from tinygrad_margin.notation import latex, number, subscript, width, written
+from tinygrad_margin.sweep import named, operation, reason
+
+_SHOWN = 5  # paths
+_LONGEST = 10  # arrows of a path written out
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Why ∂J/∂s is what it is. Prints as a derivation; a notebook shows it as LaTeX.
+
+    Attributes:
+        J: the node that is differentiated.
+        s: the node that it is differentiated with respect to.
+        count: how many paths lead from s to J, all of them.
+        paths: the first few, each as its edges from J down to s.
+        gradient: ∂J/∂s, the sum over all paths.
+    """
+
+    J: Value
+    s: Value
+    count: int
+    paths: tuple[tuple[Edge, ...], ...]
+    gradient: float
+    _names: dict[Value, str]
+
+    def __str__(self) -> str:
+        J, s = self._names[self.J], self._names[self.s]
+        if not self.count:
+            return (
+                f"There is no path from {s} to {J}: {J} is not computed from {s}.\n"
+                f"So {J} stays as it is when {s} alone moves, and the chain rule, which multiplies"
+                f" along paths,\nnever asks for ∂{J}/∂{s}. Where {J} and {s} come out of one "
+                "network, they meet in its weights."
+            )
+        if self.J is self.s:
+            return f"∂{J}/∂{J} = 1: a node moves as it moves itself."
+        lines = [f"{_counted(self.count)} from {s} to {J}:"]
+        lines += [f"  {_path(path, self._names)}" for path in self.paths]
+        left_out = self.count - len(self.paths)
+        if left_out:
+            lines.append(f"  and {_big(left_out)} more")
+        seen = {edge.node: None for path in self.paths for edge in path}
+        for node in seen:
+            because = reason(node, self._names)
+            if because:
+                what = operation(node, self._names)
+                lines.append(f"{self._names[node]} = {what}: {because}")
+        lines.append(f"So ∂{J}/∂{s} = {self._sum()}.")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _sum(self) -> str:
+        """The products of the paths, added up."""
+        total = number(self.gradient)
+        products = [number(_product(path)) for path in self.paths]
+        if self.count == 1:
+            return total
+        if self.count > len(products):
+            products.append("…")
+        terms = [products[0]] + [f"({p})" if p.startswith("−") else p for p in products[1:]]
+        return f"{' + '.join(terms)} = {total}"
+
+    def _repr_latex_(self) -> str:
+        J, s = latex(self._names[self.J]), latex(self._names[self.s])
+        slope = rf"\frac{{\partial {J}}}{{\partial {s}}}"
+        if not self.count:
+            return rf"$$\text{{There is no path from }}{s}\text{{ to }}{J}\text{{: }}{slope} = 0$$"
+        terms = []
+        for path in self.paths:
+            names = [self._names[edge.parent] for edge in reversed(path)] + [self._names[self.J]]
+            way = r" \to ".join(map(latex, _shortened(names)))
+            factors = _shortened([_in_parentheses(number(d)) for d in map(_derivative, path)])
+            product = r" \cdot ".join(factors) or "1"
+            terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
+        if self.count > len(terms):
+            terms.append(r"\cdots")
+        return f"$${slope} = {' + '.join(terms)} = {number(self.gradient)}$$".replace("−", "-")
+
+
+def explain(J: Value, s: Value) -> Explanation:
+    """Derive ∂J/∂s: the paths from s to J, the product along each, and their sum.
+
+    Args:
+        J: the node to differentiate.
+        s: the node to differentiate with respect to, a leaf or not.
+
+    Returns:
+        What prints as a derivation, and shows as LaTeX in a notebook. All paths are counted, the
+        first few shown. Where no path leads from s to J, it says so, and what follows.
+
+    Raises:
+        TypeError: J or s is no Value.
+        SlopeError, OverflowError: a local derivative does not exist, or is too large.
+
+    Example:
+        >>> a = Value(3.0, "a")
+        >>> J = a * a
+        >>> J.label = "J"
+        >>> print(explain(J, a))
+        2 paths lead from a to J:
+          a → J:  ∂J/∂a = 3
+          a → J:  ∂J/∂a = 3
+        So ∂J/∂a = 3 + 3 = 6.
+    """
+    as_node(J, "explain(J, s)")
+    as_node(s, "explain(J, s)")
+    count = count_paths(J, s)
+    names = named(topological_order(J))
+    if s not in names:
+        names = {**named(topological_order(s)), **names}
+    found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
+    gradient = adjoints(J)[s] if count else 0.0
+    return Explanation(J, s, count, found, gradient, names)
+
+
+def _counted(count: int) -> str:
+    """1 path leads, 2 paths lead."""
+    return "1 path leads" if count == 1 else f"{_big(count)} paths lead"
+
+
+def _big(count: int) -> str:
+    """A count that may have thousands of digits."""
+    if count < 10**15:
+        return f"{count:,}"
+    return f"about 10^{int(count.bit_length() * 0.30103)}"
+
+
+def _derivative(edge: Edge) -> float:
+    """The local derivative along an edge."""
+    return local_derivatives(edge.node)[edge.place]
+
+
+def _product(path: Sequence[Edge]) -> float:
+    """The product of the local derivatives along a path, from J down."""
+    product = 1.0
+    for edge in path:
+        product *= _derivative(edge)
+    return product
+
+
+def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
+    """A path, with the chain rule along it."""
+    way = [names[edge.parent] for edge in reversed(path)] + [names[path[0].node]]
+    chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
+    factors = [_in_parentheses(number(_derivative(edge))) for edge in path]
+    factors[0] = number(_derivative(path[0]))
+    text = f"{' → '.join(_shortened(way))}:  {' · '.join(_shortened(chain))}"
+    if len(path) > 1:
+        text += f" = {' · '.join(_shortened(factors))}"
+    return f"{text} = {number(_product(path))}"
+
+
+def _shortened(parts: list[str]) -> list[str]:
+    """The first and last parts of a long row."""
+    if len(parts) <= _LONGEST:
+        return parts
+    return [*parts[:3], "…", *parts[-3:]]
+
+
+def _in_parentheses(text: str) -> str:
+    """A factor: a negative one in parentheses."""
+    return f"({text})" if text.startswith("−") else text
+
+
+@dataclass(frozen=True, repr=False)
+class EvaluationTrace:
+    """The evaluation of a graph as a table; a notebook shows it as one.
+
+    Attributes:
+        rows: for each node its forward primal and its reverse adjoint, as text. The primals are
+            read from the top down, the adjoints from the bottom up.
+    """
+
+    rows: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        head = ("Forward primal trace ↓", "Reverse adjoint trace ↑")
+        column = max(width(row[0]) for row in (head, *self.rows))
+        lines = [
+            f"{left}{' ' * (column - width(left))}   {right}" for left, right in (head, *self.rows)
+        ]
+        lines.insert(1, "─" * max(map(width, lines)))
+        return "\n".join(line.rstrip() for line in lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        cell = '<td style="text-align:left">{}</td>'
+        rows = "".join(
+            f"<tr>{cell.format(html.escape(left))}{cell.format(html.escape(right))}</tr>"
+            for left, right in self.rows
+        )
+        head = '<th style="text-align:left">{}</th>'
+        titles = head.format("Forward primal trace ↓") + head.format("Reverse adjoint trace ↑")
+        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def evaluation_trace(J: Value) -> EvaluationTrace:
+    """The evaluation of J and of its gradient, as a table of one line a node.
+
+    Inputs are v₋₁, v₀, operations v₁, v₂, …; a bar marks the adjoint, v̄ = ∂J/∂v.
+
+    Raises:
+        TypeError: J is no Value.
+        SlopeError, OverflowError: a local derivative does not exist, or is too large.
+
+    Source: Baydin et al., Automatic Differentiation in Machine Learning: a Survey (JMLR 2018),
+        tables 2 and 3.
+
+    Example:
+        >>> x = Value(3.0, "x")
+        >>> print(evaluation_trace(x * x))
+        Forward primal trace ↓     Reverse adjoint trace ↑
+        ───────────────────────────────────────────────────────────────────────
+        v₀ = x = 3                 v̄₀ = v̄₁·∂v₁/∂v₀ + v̄₁·∂v₁/∂v₀ = 1·3 + 1·3 = 6
+        v₁ = v₀ × v₀ = 3 × 3 = 9   v̄₁ = 1
+    """
+    totals = adjoints(as_node(J, "evaluation_trace(J)"))
+    inputs = [node for node in totals if not node.parents and node._primitive is not CONSTANT]
+    steps = [node for node in totals if node.parents]
+    names = {node: f"v{subscript(i)}" for i, node in enumerate([*inputs, *steps], 1 - len(inputs))}
+    for node in totals:
+        names.setdefault(node, node.label or number(node.data))
+    given: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
+    for node in reversed(steps):
+        bar = names[node].replace("v", "v̄")
+        for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
+            factor = _in_parentheses(number(derivative))
+            upstream = _in_parentheses(number(totals[node]))
+            given[parent].append((f"{bar}·∂{names[node]}/∂{names[parent]}", f"{upstream}·{factor}"))
+    rows = []
+    for node in [*inputs, *steps]:
+        rows.append((_primal(node, names), _adjoint(node, J, names, given[node], totals[node])))
+    return EvaluationTrace(tuple(rows))
+
+
+def _primal(node: Value, names: dict[Value, str]) -> str:
+    """One line of the forward trace."""
+    parts = [names[node]]
+    if node.label:
+        parts.append(node.label)
+    if node.parents:
+        parts.append(operation(node, names))
+        parts.append(written(node.op, [number(parent.data) for parent in node.parents]))
+    return " = ".join([*parts, number(node.data)])
+
+
+def _adjoint(
+    node: Value, J: Value, names: dict[Value, str], given: list[tuple[str, str]], total: float
+) -> str:
+    """One line of the reverse trace."""
+    bar = names[node].replace("v", "v̄")
+    if node is J:
+        return f"{bar} = {number(total)}"
+    terms = given if len(given) <= _LONGEST else [*given[:3], ("…", "…"), *given[-3:]]
+    symbols, numbers = (" + ".join(part) for part in zip(*terms, strict=True))
+    return f"{bar} = {symbols} = {numbers} = {number(total)}"

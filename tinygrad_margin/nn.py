@@ -1,0 +1,205 @@
+"""Networks of Values: micrograd's, and the window scorer of the CS224N notes.
+
+    >>> from tinygrad_margin import Value, margin_loss, depends_on
+    >>> from tinygrad_margin.nn import WindowScorer
+    >>> net = WindowScorer(n_inputs=3, n_hidden=2, seed=1)
+    >>> s, s_c = net([0.1, 0.2, 0.3]), net([0.3, 0.2, 0.1])
+    >>> depends_on(s, net.W[0][0]), depends_on(s_c, net.W[0][0]), depends_on(s_c, s)
+    (True, True, False)
+
+The two scores share every weight, and neither is computed from the other.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import random
+from collections.abc import Sequence
+from functools import reduce
+from itertools import chain, pairwise
+from typing import Any
+
+from tinygrad_margin.engine import Operand, Value, as_number
+
+_ACTIVATIONS = {"tanh": Value.tanh, "sigmoid": Value.sigmoid, "relu": Value.relu}
+
+
+class Module:
+    """Something with parameters."""
+
+    def parameters(self) -> list[Value]:
+        """Every parameter, in a fixed order."""
+        return []
+
+    def zero_grad(self) -> None:
+        """Set ``grad`` to 0.0 in every parameter."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+
+class Neuron(Module):
+    """relu(Σ wᵢxᵢ + b), or Σ wᵢxᵢ + b where it is linear.
+
+    Args:
+        nin: the number of inputs.
+        nonlin: with the relu.
+    """
+
+    def __init__(self, nin: int, nonlin: bool = True) -> None:
+        self.w = [Value(random.uniform(-1.0, 1.0)) for _ in range(nin)]
+        self.b = Value(0.0)
+        self.nonlin = nonlin
+
+    def __call__(self, x: Sequence[Operand]) -> Value:
+        """The neuron's output at x, ``nin`` numbers or Values."""
+        _check_length(self, self.w, x)
+        score = sum(map(operator.mul, self.w, x), self.b)
+        return score.relu() if self.nonlin else score
+
+    def parameters(self) -> list[Value]:
+        """The weights, then the bias."""
+        return [*self.w, self.b]
+
+    def __repr__(self) -> str:
+        kind = "ReLU" if self.nonlin else "Linear"
+        return f"{kind}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """Neurons side by side, with the same inputs.
+
+    Args:
+        nin: the number of inputs.
+        nout: the number of neurons.
+        options: for each neuron.
+    """
+
+    def __init__(self, nin: int, nout: int, **options: Any) -> None:
+        self.neurons = [Neuron(nin, **options) for _ in range(nout)]
+
+    def __call__(self, x: Sequence[Operand]) -> Any:
+        """A list of ``nout`` Values, or the Value itself where there is one neuron."""
+        outputs = [neuron(x) for neuron in self.neurons]
+        return outputs if len(outputs) > 1 else outputs[0]
+
+    def parameters(self) -> list[Value]:
+        """The parameters of every neuron."""
+        return list(chain.from_iterable(neuron.parameters() for neuron in self.neurons))
+
+    def __repr__(self) -> str:
+        return f"Layer of {self.neurons}"
+
+
+class MLP(Module):
+    """Layers one after the other, relu in all but the last.
+
+    Args:
+        nin: the number of inputs.
+        nouts: the number of neurons of each layer.
+
+    Example:
+        >>> net = MLP(2, [16, 16, 1])
+        >>> len(net.parameters())
+        337
+    """
+
+    def __init__(self, nin: int, nouts: Sequence[int]) -> None:
+        sizes = list(pairwise([nin, *nouts]))
+        self.layers = [Layer(*size, nonlin=True) for size in sizes[:-1]]
+        self.layers += [Layer(*size, nonlin=False) for size in sizes[-1:]]
+
+    def __call__(self, x: Sequence[Operand]) -> Any:
+        """The last layer's output at x, ``nin`` numbers or Values."""
+        return reduce(lambda signal, layer: layer(signal), self.layers, x)
+
+    def parameters(self) -> list[Value]:
+        """The parameters of every layer."""
+        return list(chain.from_iterable(layer.parameters() for layer in self.layers))
+
+    def __repr__(self) -> str:
+        return f"MLP of {self.layers}"
+
+
+class WindowScorer(Module):
+    """The network of the question: s = Uᵀ f(Wx + b), the score of a window of word vectors.
+
+    Args:
+        n_inputs: the length of x, all word vectors of the window one after the other.
+        n_hidden: the number of hidden units.
+        f: "tanh", "sigmoid" or "relu".
+        seed: for the same weights every time.
+
+    Attributes:
+        W: n_hidden rows of n_inputs Values, labelled W_ij: row i, column j, counted from 1.
+        b: n_hidden Values, labelled b_i.
+        U: n_hidden Values, labelled U_i.
+
+    Raises:
+        ValueError: a size below 1, or an unknown f.
+
+    Source: Stanford CS224N, notes on neural networks and backpropagation.
+    """
+
+    def __init__(
+        self, n_inputs: int, n_hidden: int, f: str = "tanh", seed: int | None = None
+    ) -> None:
+        if n_inputs < 1 or n_hidden < 1:
+            raise ValueError(
+                f"a WindowScorer has at least 1 input and 1 hidden unit; got {n_inputs}, {n_hidden}"
+            )
+        if f not in _ACTIVATIONS:
+            raise ValueError(f"f is one of {', '.join(_ACTIVATIONS)}; got {f!r:.60}")
+        rng = random.Random(seed)
+        self.f = f
+
+        def weight(label: str, fan_in: int) -> Value:
+            return Value(rng.uniform(-1, 1) / math.sqrt(fan_in), label)
+
+        rows, columns = range(1, n_hidden + 1), range(1, n_inputs + 1)
+        self.W = [[weight(f"W_{_indices(i, j)}", n_inputs) for j in columns] for i in rows]
+        self.b = [Value(0.0, f"b_{i}") for i in rows]
+        self.U = [weight(f"U_{i}", n_hidden) for i in rows]
+
+    def __call__(self, x: Sequence[Operand]) -> Value:
+        """The score of a window.
+
+        Args:
+            x: n_inputs numbers or Values.
+
+        Raises:
+            ValueError: the window has another length.
+            TypeError: an entry is neither number nor Value.
+        """
+        _check_length(self, self.W[0], x)
+        inputs = [
+            x_j if isinstance(x_j, Value) else Value(as_number(x_j, f"entry {j} of the window"))
+            for j, x_j in enumerate(x)
+        ]
+        f = _ACTIVATIONS[self.f]
+        hidden = [f(_dot(row, inputs) + b_i) for row, b_i in zip(self.W, self.b, strict=True)]
+        return _dot(self.U, hidden)
+
+    def parameters(self) -> list[Value]:
+        """W row by row, then b, then U."""
+        return [*(w for row in self.W for w in row), *self.b, *self.U]
+
+    def __repr__(self) -> str:
+        return f"WindowScorer({len(self.W[0])} inputs, {len(self.W)} hidden units, {self.f})"
+
+
+def _dot(a: Sequence[Value], b: Sequence[Value]) -> Value:
+    """Σ a_i b_i, without a node for a 0 to start from."""
+    first, *rest = (a_i * b_i for a_i, b_i in zip(a, b, strict=True))
+    return sum(rest, first)
+
+
+def _check_length(module: Module, weights: Sequence[Value], x: Sequence[Operand]) -> None:
+    """An input of the wrong length is an error; zip would drop what is left over."""
+    if len(x) != len(weights):
+        raise ValueError(f"{module} takes {len(weights)} numbers or Values; got {len(x)}")
+
+
+def _indices(i: int, j: int) -> str:
+    """The indices of a matrix entry: 12, or 1,10 where one has two digits."""
+    return f"{i}{j}" if i < 10 and j < 10 else f"{i},{j}"
