@@ -23,11 +23,13 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ENGINES = {"tinygrad_margin": "tinygrad_margin", "micrograd": "micrograd.engine"}
 ROUNDS, STEPS = 7, 6
+CHAINS = [1_000, 10_000, 100_000, 1_000_000]
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
@@ -104,13 +106,15 @@ def chains(Value: Any) -> dict[str, float]:
             v = v + x
         v.backward()
 
-    def ratio() -> float:
-        short, long = (min(seconds(lambda: chain(n)) for _ in range(5)) for n in (10_000, 100_000))  # noqa: B023
-        return long / short
+    def ratios(kind: str) -> dict[str, float]:
+        times = [min(seconds(partial(chain, n)) for _ in range(max(3, 10**5 // n))) for n in CHAINS]
+        return {
+            f"{n}, {kind}": b / a for n, a, b in zip(CHAINS[1:], times, times[1:], strict=False)
+        }
 
-    with_collector = ratio()
+    with_collector = ratios("on")
     gc.disable()
-    return {"with": with_collector, "without": ratio()}
+    return with_collector | ratios("off")
 
 
 def picture(Value: Any) -> dict[str, float]:
@@ -142,9 +146,9 @@ def table() -> str:
         return f"**{statistics.median(found):.1f}** ({found[0]:.1f} to {found[-1]:.1f})"
 
     size = {name: measure("memory", name) for name in ENGINES}
-    growth = [measure("chains", "tinygrad_margin") for _ in range(5)]
+    growth = [measure("chains", "tinygrad_margin") for _ in range(3)]
     slower = {kind: statistics.median(each[kind] for each in growth) for kind in growth[0]}
-    drawn = sorted(measure("picture", "tinygrad_margin")["ms"] for _ in range(3))
+    drawn = sorted(measure("picture", "tinygrad_margin")["ms"] for _ in range(5))
     ours, theirs = size["tinygrad_margin"], size["micrograd"]
     rows = [
         "| what | tinygrad_margin | micrograd 0.1.0 | ratio |",
@@ -157,9 +161,12 @@ def table() -> str:
         ),
         f"| memory of a node | {ours['bytes']:.0f} bytes | {theirs['bytes']:.0f} bytes | "
         f"**{theirs['bytes'] / ours['bytes']:.1f}** |",
-        f"| a chain of 100,000 beside one of 10,000 | {slower['with']:.1f} times as long "
-        f"({slower['without']:.1f} with the collector off) | recursion error | |",
-        f"| the margin picture as SVG, warm | {drawn[len(drawn) // 2]:.1f} ms | | |",
+        *(
+            f"| a chain of {n:,} beside one of {n // 10:,} | {slower[f'{n}, on']:.1f} times as long; "
+            f"{slower[f'{n}, off']:.1f} with the collector off | recursion error | |"
+            for n in CHAINS[1:]
+        ),
+        f"| the margin picture as SVG, warm, quietest of five | {drawn[0]:.1f} ms | | |",
     ]
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return "\n".join(
