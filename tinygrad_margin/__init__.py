@@ -8,7 +8,7 @@
 (-1.0, 1.0)
 """
 
-from tinygrad_margin.draw import draw
+from tinygrad_margin.draw import beside, draw
 from tinygrad_margin.engine import (
     SlopeError,
     Value,
@@ -26,6 +26,7 @@ __all__ = [
     "ReverseSweep",
     "SlopeError",
     "Value",
+    "beside",
     "depends_on",
     "draw",
     "evaluation_trace",

@@ -15,18 +15,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from tinygrad_margin.draw import draw
-from tinygrad_margin.engine import adjoints, topological_order
+from tinygrad_margin.engine import Value, adjoints, topological_order
 from tinygrad_margin.expression import FUNCTIONS, evaluate
 from tinygrad_margin.lesson import lesson
 from tinygrad_margin.notation import number
+from tinygrad_margin.play import demos, find, play, step_through
 from tinygrad_margin.render import RenderError
-from tinygrad_margin.sweep import named
+from tinygrad_margin.sweep import ReverseSweep, named
 
 _EXAMPLES = """\
 examples:
   {prog}                                  the lesson on J = max(Δ + s_c − s, 0)
   {prog} lesson --s 2 --s-c 0.5           the same where the margin is met
   {prog} draw 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5 -o margin.svg
+  {prog} step 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5
+  {prog} demo 01
 """
 _LESSON_EXAMPLES = """\
 examples:
@@ -42,7 +45,19 @@ examples:
 a formula may hold numbers, names, + - * / **, parentheses and
 {functions}
 """
+_STEP_EXAMPLES = """\
+examples:
+  {prog} 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5
+  {prog} 'log(x_1) + x_1*x_2 - sin(x_2)' x_1=2 x_2=5 -o moment.png
+"""
+_DEMO_EXAMPLES = """\
+examples:
+  {prog}                                  which demos there are
+  {prog} 01                               the margin loss, cell by cell
+  {prog} 03 --out pictures                with its pictures
+"""
 
+_COMMANDS = (["lesson"], ["draw"], ["step"], ["demo"])
 _FLAG = re.compile(r"(-h|--help)$")
 _OPTION = re.compile(r"(-o|--output|--s|--s-c|--delta|--out)(=|$)")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -100,7 +115,7 @@ def _sorted(words: Sequence[str]) -> list[str]:
             options.append(name if value is None else f"{name}={value}")
         else:
             rest.append(word)
-    command, rest = (rest[:1], rest[1:]) if rest[:1] in (["lesson"], ["draw"]) else ([], rest)
+    command, rest = (rest[:1], rest[1:]) if rest[:1] in _COMMANDS else ([], rest)
     return [*command, *options, *(["--", *rest] if command and rest else rest)]
 
 
@@ -141,14 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the picture of any formula",
         description="Draw a formula as a graph, with its gradient.",
     )
-    add.add_argument("expression", metavar="EXPRESSION", help="the formula")
-    add.add_argument(
-        "values",
-        metavar="NAME=NUMBER",
-        nargs="*",
-        type=_assignment,
-        help="a number for each name in the formula",
-    )
+    _add_formula(add)
     add.add_argument(
         "-o",
         "--output",
@@ -158,9 +166,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.set_defaults(run=_draw)
 
+    add = commands.add_parser(
+        "step",
+        formatter_class=raw,
+        epilog=_STEP_EXAMPLES,
+        help="the reverse sweep of any formula, one step at a time",
+        description="Step through the reverse sweep: Enter, b back, d draws, r runs to the end.",
+    )
+    _add_formula(add)
+    add.add_argument(
+        "-o", "--output", default="step.svg", metavar="FILE", help="what d draws (%(default)s)"
+    )
+    add.set_defaults(run=_step)
+
+    add = commands.add_parser(
+        "demo",
+        formatter_class=raw,
+        epilog=_DEMO_EXAMPLES,
+        help="a demo to step through",
+        description="Play a demo: Enter runs the next cell, b goes back, r runs to the end.",
+    )
+    add.add_argument("name", metavar="NAME", nargs="?", help="a demo's name or number, or a file")
+    add.add_argument("--out", type=Path, metavar="DIR", help="where its pictures go")
+    add.set_defaults(run=_demo)
+
     for each in (parser, *commands.choices.values()):
         each.epilog = str(each.epilog).format(prog=each.prog, functions=", ".join(FUNCTIONS))
     return parser
+
+
+def _add_formula(command: argparse.ArgumentParser) -> None:
+    """The arguments EXPRESSION NAME=NUMBER …"""
+    command.add_argument("expression", metavar="EXPRESSION", help="the formula")
+    command.add_argument(
+        "values",
+        metavar="NAME=NUMBER",
+        nargs="*",
+        type=_assignment,
+        help="a number for each name in the formula",
+    )
 
 
 def _lesson(options: argparse.Namespace) -> int:
@@ -178,12 +222,7 @@ def _lesson(options: argparse.Namespace) -> int:
 
 def _draw(options: argparse.Namespace) -> int:
     """The command ``draw``."""
-    values: dict[str, float] = {}
-    for name, value in options.values:
-        if name in values:
-            raise ValueError(f"{name} is given twice")
-        values[name] = value
-    J = evaluate(options.expression, values)
+    J = _formula(options)
     draw(J, options.output)
     names = named(topological_order(J))
     print(f"{names[J]} = {number(J.data, 12)}")
@@ -194,6 +233,31 @@ def _draw(options: argparse.Namespace) -> int:
             print(f"∂{names[J]}/∂{names[node]} {text}")
     print(f"The picture: {options.output}")
     return 0
+
+
+def _step(options: argparse.Namespace) -> int:
+    """The command ``step``."""
+    step_through(ReverseSweep(_formula(options)), options.output)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """The command ``demo``."""
+    if options.name is None:
+        print("\n".join(f"{name}  {path}" for name, path in demos().items()))
+    else:
+        play(find(options.name), options.out)
+    return 0
+
+
+def _formula(options: argparse.Namespace) -> Value:
+    """The graph of EXPRESSION at NAME=NUMBER …"""
+    values: dict[str, float] = {}
+    for name, value in options.values:
+        if name in values:
+            raise ValueError(f"{name} is given twice")
+        values[name] = value
+    return evaluate(options.expression, values)
 
 
 def _number(text: str) -> float:

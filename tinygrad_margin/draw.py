@@ -34,6 +34,7 @@ from tinygrad_margin.engine import (
 from tinygrad_margin.notation import brief, glyph, number, typeset, written
 from tinygrad_margin.render import effort, layout, write_whole
 
+_LAYOUT = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _FORMATS = ("svg", "png", "pdf", "dot", "gv")
 _DIRECTIONS = ("LR", "RL", "TB", "BT")
 
@@ -154,11 +155,43 @@ def draw_moment(
             f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
             f"this many with max_nodes={count} (it is {max_nodes})"
         )
-    picture = _picture(J, moment, direction, gradients, precision)
+    return _written(_picture(J, moment, direction, gradients, precision), to, kind)
+
+
+def beside(
+    graphs: dict[str, Value], to: str | os.PathLike[str] | None = None, *, precision: int = 4
+) -> Picture:
+    """Several graphs in one picture, each with its caption.
+
+    Args:
+        graphs: the roots by their captions.
+        to: a file to write as well.
+        precision: significant digits.
+
+    Example:
+        >>> a = Value(2.0, "a")
+        >>> print(beside({"a sum": a + a, "a product": a * a}).source.count("label=<a "))
+        2
+    """
+    kind = None if to is None else _format(to)
+    both = Picture(graph_attr=_LAYOUT | {"rankdir": "LR"})
+    for i, (caption, J) in enumerate(reversed(graphs.items())):  # Graphviz stacks from below
+        totals = adjoints(as_node(J, "beside(graphs)"), missing=math.nan)
+        everything = Moment(frozenset(totals), None, totals)
+        part = _picture(J, everything, "LR", True, precision, prefix=f"g{i}n")
+        part.name = f"cluster_{i}"
+        text = html.escape(brief(caption, 80))
+        part.graph_attr.update(label=f"<{text}>", fontname="Helvetica", fontsize="15",
+                               color=_PALE_GREY, margin="16")  # fmt: skip
+        both.subgraph(part)
+    return _written(both, to, kind)
+
+
+def _written(picture: Picture, to: str | os.PathLike[str] | None, kind: str | None) -> Picture:
+    """The picture, written to a file if there is one."""
     if to is not None:
         text = kind in ("dot", "gv")
-        data = picture.source.encode() if text else layout(picture.source, str(kind))
-        write_whole(to, data)
+        write_whole(to, picture.source.encode() if text else layout(picture.source, str(kind)))
     return picture
 
 
@@ -172,16 +205,17 @@ def _format(to: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def _picture(J: Value, moment: Moment, direction: str, gradients: bool, precision: int) -> Picture:
+def _picture(
+    J: Value, moment: Moment, direction: str, gradients: bool, precision: int, prefix: str = "n"
+) -> Picture:
     """The DOT text: boxes, then arrows."""
     totals = moment.totals
-    ids = {node: f"n{i}" for i, node in enumerate(totals)}
+    ids = {node: f"{prefix}{i}" for i, node in enumerate(totals)}
     names = _names(J, totals)
     arrows = list(_arrows(totals))
     span = _span(totals)
     picture = Picture(
-        graph_attr={"rankdir": direction, "bgcolor": "white", "pad": "0.2", "nodesep": "0.4",
-                    "ranksep": "0.75"} | effort(len(totals), len(arrows), span),
+        graph_attr=_LAYOUT | {"rankdir": direction} | effort(len(totals), len(arrows), span),
         node_attr={"fontname": "Helvetica", "fontsize": "13", "shape": "plain"},
         edge_attr={"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
     )  # fmt: skip

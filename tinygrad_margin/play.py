@@ -1,0 +1,160 @@
+r"""Play a demo in the terminal, cell by cell, or the reverse sweep of a formula, step by step.
+
+A demo is a script in cells marked ``# %%``. It runs as a plain script too, in IPython's ``%run``,
+and in an editor that knows such cells. It writes pictures only where told: ``--out DIR``.
+
+    >>> from tinygrad_margin.play import cells
+    >>> cells("# %% One\nx = 1\n\n# %% Two\nprint(x)\n")
+    ['# %% One\nx = 1', '# %% Two\nprint(x)']
+"""
+
+from __future__ import annotations
+
+import code
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tinygrad_margin.draw import Picture
+from tinygrad_margin.render import layout, write_whole
+from tinygrad_margin.sweep import ReverseSweep
+
+_HERE = Path(__file__).parent
+_FOLDERS = (_HERE / "demos", _HERE.parent / "demos")  # installed, or in a checkout
+
+
+def demos() -> dict[str, Path]:
+    """The demos that come with the package, by name."""
+    folder = next(filter(Path.is_dir, _FOLDERS), _FOLDERS[0])
+    return {path.stem: path for path in sorted(folder.glob("[0-9]*.py"))}
+
+
+def find(name: str) -> Path:
+    """The demo of that name or number, or in that file.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name.endswith(".py") and Path(name).is_file():
+        return Path(name)
+    known = demos()
+    stem = name.removesuffix(".py")
+    found = [path for demo, path in known.items() if stem and demo.startswith(stem)]
+    if len(found) != 1:
+        raise ValueError(f"no demo {name!r:.60}: there are {', '.join(known)}, or give a file")
+    return found[0]
+
+
+def cells(text: str) -> list[str]:
+    """A script's cells; what stands before the first mark is a cell of its own."""
+    parts = re.split(r"^(?=# %%)", text, flags=re.MULTILINE)
+    return [part.strip("\n") for part in parts if part.strip()]
+
+
+def keep(picture: Picture, name: str) -> Picture:
+    """Write a picture of a demo into the folder that it was told, ``--out DIR``, if any.
+
+    Args:
+        picture: the picture.
+        name: the file's name, ending in .svg, .png or .pdf.
+
+    Returns:
+        The picture, for a notebook to show.
+    """
+    words = sys.argv[1:]
+    if "--out" not in words[:-1]:
+        print(f"({name} is drawn; --out DIR writes it)")
+        return picture
+    folder = Path(words[words.index("--out") + 1])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / name, layout(picture.source, Path(name).suffix[1:]))
+    print(f"({folder / name})")
+    return picture
+
+
+def play(path: Path, out: Path | None = None) -> None:
+    """Play a demo: show a cell, wait for Enter, run it; at the end leave the user in a REPL.
+
+    Without a terminal it runs straight through.
+
+    Args:
+        path: the script.
+        out: where it may write pictures.
+    """
+    parts = cells(path.read_text("utf-8"))
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
+    before, sys.argv = sys.argv, [str(path), *(["--out", str(out)] if out else [])]
+    try:
+        if _play(parts, path.name, namespace, waits=_at_a_terminal()) and _at_a_terminal():
+            code.interact("Everything above is defined; leave with Ctrl-D.", local=namespace,
+                          exitmsg="")  # fmt: skip
+    finally:
+        sys.argv = before
+
+
+def _play(parts: list[str], name: str, namespace: dict[str, Any], *, waits: bool) -> bool:
+    """Play the cells; False if the user quits."""
+    ran = i = 0
+    while i < len(parts):
+        print(f"\n{parts[i]}\n" if i else f"{parts[i]}\n")
+        answer = ""
+        if waits:
+            answer = _ask(
+                f"[{i + 1}/{len(parts)}]  Enter runs it, b back, r runs to the end, q quits: "
+            )
+        if answer == "q":
+            return False
+        if answer == "b":
+            i = max(i - 1, 0)
+            continue
+        waits = waits and answer != "r"
+        if i == ran:  # a cell that was gone back to is not run twice
+            exec(compile(parts[i], f"<{name}, cell {i + 1}>", "exec"), namespace)
+            ran += 1
+        i += 1
+    return True
+
+
+def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
+    """Go through a sweep: Enter does a step, b takes it back, d draws, r runs to the end.
+
+    Without a terminal it runs straight through.
+
+    Args:
+        sweep: the sweep.
+        picture: the file that d draws into.
+    """
+    waits = _at_a_terminal()
+    while sweep.position < len(sweep):
+        answer = ""
+        if waits:
+            answer = _ask(
+                f"[{sweep.position}/{len(sweep)}]  Enter does a step, b takes it back, d draws, "
+                "r runs to the end, q quits: "
+            )
+        if answer == "q":
+            return
+        if answer == "d":
+            sweep.draw(picture)
+            print(f"The picture: {os.fspath(picture)}")
+        elif answer == "b":
+            print(sweep.back() and "(taken back)" if sweep.position else "(at the start)")
+        else:
+            waits = waits and answer != "r"
+            print(sweep.step())
+
+
+def _at_a_terminal() -> bool:
+    """Is there somebody to press Enter?"""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def _ask(prompt: str) -> str:
+    """What the user answers; the end of the input quits."""
+    try:
+        return input(prompt).strip().lower()[:1]
+    except EOFError:
+        print()
+        return "q"
