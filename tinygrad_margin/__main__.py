@@ -10,7 +10,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -130,81 +130,50 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    add = commands.add_parser(
-        "lesson",
-        formatter_class=raw,
-        epilog=_LESSON_EXAMPLES,
-        help="why ∂J/∂s = −1 and ∂J/∂s_c = +1, in words and a picture",
-        description="The lesson on J = max(Δ + s_c − s, 0).",
-    )
-    add.add_argument("--s", type=_number, default=0.3, help="the true score (%(default)s)")
-    add.add_argument("--s-c", type=_number, default=0.5, help="the corrupted score (%(default)s)")
-    add.add_argument("--delta", type=_number, default=1.0, help="the margin Δ (%(default)s)")
-    add.add_argument(
-        "--out",
-        type=Path,
-        default=Path(),
-        metavar="DIR",
-        help="where margin.svg goes; made if missing (the current folder)",
-    )
-    add.set_defaults(run=_lesson)
+    def command(run: Callable[[argparse.Namespace], int], what: str, examples: str) -> _Parser:
+        name = run.__name__.removeprefix("_")
+        description = f"{what[0].upper()}{what[1:]}."
+        added: _Parser = commands.add_parser(
+            name, formatter_class=raw, help=what, description=description, epilog=examples
+        )
+        added.set_defaults(run=run)
+        return added
 
-    add = commands.add_parser(
-        "draw",
-        formatter_class=raw,
-        epilog=_DRAW_EXAMPLES,
-        help="the picture of any formula",
-        description="Draw a formula as a graph, with its gradient.",
-    )
-    _add_formula(add)
-    add.add_argument(
-        "-o",
-        "--output",
-        default="graph.svg",
-        metavar="FILE",
-        help="a .svg, .png, .pdf, .dot or .gv file (%(default)s)",
-    )
-    add.set_defaults(run=_draw)
+    def formula(command: _Parser, output: str, what: str) -> None:
+        add = command.add_argument
+        add("expression", metavar="EXPRESSION", help="the formula")
+        add("values", metavar="NAME=NUMBER", nargs="*", type=_assignment,
+            help="a number for each name in the formula")  # fmt: skip
+        add("-o", "--output", default=output, metavar="FILE", help=f"{what} (%(default)s)")
 
-    add = commands.add_parser(
-        "step",
-        formatter_class=raw,
-        epilog=_STEP_EXAMPLES,
-        help="the reverse sweep of any formula, one step at a time",
-        description="Step through the reverse sweep: Enter, b back, d draws, r runs to the end.",
-    )
-    _add_formula(add)
-    add.add_argument(
-        "-o", "--output", default="step.svg", metavar="FILE", help="what d draws (%(default)s)"
-    )
-    add.set_defaults(run=_step)
+    add = command(
+        _lesson, "why ∂J/∂s = −1 and ∂J/∂s_c = +1, in words and a picture", _LESSON_EXAMPLES
+    ).add_argument
+    add("--s", type=_number, default=0.3, help="the true score (%(default)s)")
+    add("--s-c", type=_number, default=0.5, help="the corrupted score (%(default)s)")
+    add("--delta", type=_number, default=1.0, help="the margin Δ (%(default)s)")
+    add("--out", type=Path, default=Path(), metavar="DIR",
+        help="where margin.svg goes; made if missing (the current folder)")  # fmt: skip
 
-    add = commands.add_parser(
-        "demo",
-        formatter_class=raw,
-        epilog=_DEMO_EXAMPLES,
-        help="a demo to step through",
-        description="Play a demo: Enter runs the next cell, b goes back, r runs to the end.",
+    draws = command(_draw, "the picture of any formula, with its gradient", _DRAW_EXAMPLES)
+    formula(draws, "graph.svg", "a .svg, .png, .pdf, .dot or .gv file")
+
+    steps = command(
+        _step,
+        "the reverse sweep of any formula, one step at a time: Enter, b back, d draws, r runs on",
+        _STEP_EXAMPLES,
     )
-    add.add_argument("name", metavar="NAME", nargs="?", help="a demo's name or number, or a file")
-    add.add_argument("--out", type=Path, metavar="DIR", help="where its pictures go")
-    add.set_defaults(run=_demo)
+    formula(steps, "step.svg", "what d draws")
+
+    add = command(
+        _demo, "a demo to go through, cell by cell: Enter runs one, b goes back", _DEMO_EXAMPLES
+    ).add_argument
+    add("name", metavar="NAME", nargs="?", help="a demo's name or number, or a file")
+    add("--out", type=Path, metavar="DIR", help="where its pictures go")
 
     for each in (parser, *commands.choices.values()):
         each.epilog = str(each.epilog).format(prog=each.prog, functions=", ".join(FUNCTIONS))
     return parser
-
-
-def _add_formula(command: argparse.ArgumentParser) -> None:
-    """The arguments EXPRESSION NAME=NUMBER …"""
-    command.add_argument("expression", metavar="EXPRESSION", help="the formula")
-    command.add_argument(
-        "values",
-        metavar="NAME=NUMBER",
-        nargs="*",
-        type=_assignment,
-        help="a number for each name in the formula",
-    )
 
 
 def _lesson(options: argparse.Namespace) -> int:
