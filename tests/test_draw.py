@@ -354,3 +354,12 @@ def test_micrograds_notebook_runs_unchanged():
     for n1, n2 in edges:
         dot.edge(str(id(n1)), str(id(n2)) + n2._op)
     assert layout(dot.source, "svg").count(b'class="node"') == 6 + 3
+
+
+def test_backslashes_are_text(tmp_path):
+    for label in (r"\N", r"\G", "\\\\", r"\Gamma", r"a\Tb\E\L\n\l", "\\"):
+        assert boxes(draw(Value(1.0, label)))[0].startswith(label + "1")
+
+
+def test_a_subscripted_exponent_is_well_formed():
+    assert boxes(draw(Value(2.0, "a") ** Value(3.0, "x_1")))[-1].startswith("J = ax_1")

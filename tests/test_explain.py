@@ -138,3 +138,27 @@ def test_a_value_of_another_graph():
     a, b = Value(1.0, "a"), Value(2.0, "b")
     assert "no path from b to" in str(explain(maximum(a, 0), b))
     assert not math.isnan(explain(maximum(a, 0), b).gradient)
+
+
+def test_an_unlabelled_value_of_another_graph():
+    text = str(explain(Value(2.0) * 3, Value(3.0)))
+    assert text.startswith("There is no path from s to J: J is not computed from s.")
+
+
+def test_it_asks_for_no_more_than_grad_does():
+    a, x = Value(1.0, "a"), Value(0.0, "x")
+    assert explain(a + x.sqrt(), a).gradient == 1.0
+    assert hash(explain(a, a))
+
+
+def test_latex_of_small_numbers_and_unnamed_nodes():
+    a = Value(1e-7, "a")
+    text = explain((a * a) * 2, a)._repr_latex_()
+    assert r"1 \cdot 10^{-7}" in text
+    assert "v_{1}" in text
+
+
+def test_a_long_label_stays_in_its_row():
+    text = str(evaluation_trace(Value(2.0, "a\nb" + "x" * 200) * 2))
+    assert len(text.splitlines()) == 4
+    assert max(map(len, text.splitlines())) < 120

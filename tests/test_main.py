@@ -70,7 +70,7 @@ def test_the_lesson_tells_what_rounding_hides(capsys, s, s_c, delta, regime, exa
 
 def test_the_lesson_shows_the_digits_that_were_typed(capsys):
     _, out, _ = run(capsys, "lesson", "--s", "1.0000000001", "--s-c", "0")
-    assert "z = v₁ − s = 1 − 1.0000000001 = −1.00000008274e−10" in out
+    assert "z = v₁ − s = 1 − 1.0000000001 = −1.00000008274037e−10" in out
 
 
 def test_the_lesson_makes_its_folder(capsys, folder):
@@ -100,6 +100,10 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "١+x", "x=1"), "character 1"),
         (("draw", "x" * 9_000), "has no value"),
         (("draw", "x", "x=1", "-o", "-"), "got '-'"),
+        (("draw", "x", "x=1", "-o", "--"), "expected one argument"),
+        (("draw", "x", "x=1", "-o"), "expected one argument"),
+        (("lesson", "--foo"), "unrecognized arguments: --foo"),
+        (("lesson", ""), "unrecognized arguments"),
         (("draw", "x", "=1"), "NAME=NUMBER"),
         (("draw", "x", "x=1", "x=2"), "x is given twice"),
         (("draw", "log(x)", "x=-1"), "log needs an operand above 0; got x = -1.0"),
@@ -132,6 +136,7 @@ def test_draw(capsys, folder):
     assert run(capsys, "draw", "--x", "-o", "a.svg", "x=2")[1].startswith("J = 2\n")
     assert run(capsys, "draw", "-o1", "o1=1", "--output=b.svg")[1].startswith("J = −1\n")
     assert run(capsys, "draw", "sqrt(x)", "x=0", "-ob.svg")[0] == 2
+    assert run(capsys, "draw", "--", "-x", "x=1")[1].startswith("J = −1\n")
     assert "∂J/∂x does not exist" in run(capsys, "draw", "sqrt(x)", "x=0")[1]
     assert run(capsys, "draw", "x * J", "x=2", "J=-1e-3", "-o", "p.png")[0] == 0
 
@@ -177,9 +182,15 @@ def test_a_terminal_without_unicode(folder):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell")
 def test_a_closed_stdout(folder):
-    command = f"{sys.executable} -m tinygrad_margin lesson >&-"
-    done = subprocess.run(["sh", "-c", command], capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
+    start = f"{sys.executable} -m tinygrad_margin"
+    for command, status in (
+        ("lesson >&-", 0),
+        ("--help | true", 0),
+        ("draw x 2>&-", 2),
+        ("x 2>&-", 2),
+    ):
+        done = subprocess.run(["sh", "-c", f"{start} {command}"], capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
 
 
 def test_an_interrupt_is_no_traceback(capsys, monkeypatch):

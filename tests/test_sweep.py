@@ -9,6 +9,7 @@ from tinygrad_margin import (
     margin_loss,
     maximum,
     minimum,
+    topological_order,
 )
 from tinygrad_margin.engine import adjoints
 from tinygrad_margin.sweep import named
@@ -151,3 +152,10 @@ def test_names():
     a, b = Value(1.0, "a"), Value(2.0)
     c = a + b + 3
     assert list(named([a, b, *c.parents, c]).values()) == ["a", "v₁", "v₂", "3", "J"]
+
+
+def test_names_do_not_collide():
+    a, b, c, d = Value(1.0, "v₁"), Value(2.0, "J"), Value(3.0, "x"), Value(4.0, "x")
+    J = a * 2 + b * c * d
+    names = list(named(topological_order(J)).values())
+    assert names == ["v₁", "2", "v₂", "J", "x", "v₃", "x′", "v₄", "out"]

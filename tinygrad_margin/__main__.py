@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,7 +58,6 @@ examples:
   {prog} 03 --out pictures                with its pictures
 """
 
-_COMMANDS = (["lesson"], ["draw"], ["step"], ["demo"])
 _FLAG = re.compile(r"(-h|--help)$")
 _OPTION = re.compile(r"(-o|--output|--s|--s-c|--delta|--out)(=|$)")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -67,7 +67,7 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser that complains in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {_line(message)}\n")
+        sys.exit(_complain(self, message, 2))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     parser = _parser()
     words = sys.argv[1:] if arguments is None else arguments
-    options = parser.parse_args(_sorted(words) or ["lesson"])
     try:
+        options = parser.parse_args(_sorted(words) or ["lesson"])
         status = int(options.run(options))
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -111,12 +111,18 @@ def _sorted(words: Sequence[str]) -> list[str]:
             options.append(word)
         elif match := _OPTION.match(word):
             name = "--output" if match[1] == "-o" else match[1]
-            value = word[match.end() :] if match[2] else next(left, None)
-            options.append(name if value is None else f"{name}={value}")
+            value = word[match.end() :] if match[2] else next(left, "--")
+            if value == "--":  # argparse is to say that an argument is missing
+                return [*rest[:1], name]
+            options.append(f"{name}={value}")
+        elif word == "--":
+            rest.extend(left)
         else:
             rest.append(word)
-    command, rest = (rest[:1], rest[1:]) if rest[:1] in _COMMANDS else ([], rest)
-    return [*command, *options, *(["--", *rest] if command and rest else rest)]
+    command, rest = rest[:1], rest[1:]
+    if command in (["draw"], ["step"]) and any(word.startswith("-") for word in rest):
+        rest = ["--", *rest]
+    return [*command, *options, *rest]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -246,9 +252,11 @@ def _assignment(text: str) -> tuple[str, float]:
     return name, _number(value)
 
 
-def _complain(parser: argparse.ArgumentParser, error: BaseException, status: int) -> int:
-    """Say what is wrong in one line on stderr."""
-    print(f"{parser.prog}: {_line(str(error))}", file=sys.stderr)
+def _complain(parser: argparse.ArgumentParser, error: BaseException | str, status: int) -> int:
+    """Say what is wrong in one line on stderr, if there is one."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"{parser.prog}: {_line(str(error))}", file=sys.stderr, flush=True)
     return status
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import html
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -328,7 +329,8 @@ def _look(node: Value, J: Value) -> tuple[str, str, str, int]:
 
 def _names(J: Value, nodes: Iterable[Value]) -> dict[Value, str]:
     """The labels as HTML. A root without a label is J, or out, where another node is J."""
-    names = {node: typeset(node.label) for node in nodes if brief(node.label)}
+    # Graphviz reads \\N, \\G and the like as the names of things; a doubled backslash is just one.
+    names = {node: typeset(node.label).replace("\\", "\\\\") for node in nodes if brief(node.label)}
     names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
     return names
 
@@ -344,6 +346,7 @@ def _title(node: Value, names: dict[Value, str], precision: int) -> str:
     operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
     if symbol == "**":
         base, exponent = operands
+        exponent = re.sub("<sub>(.*)</sub>", r"_\1", exponent)  # a line is shifted only once
         form = f"({base})<sup>{exponent}</sup>" if "−" in base else f"{base}<sup>{exponent}</sup>"
     else:
         form = written(symbol, operands)

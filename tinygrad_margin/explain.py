@@ -17,6 +17,7 @@ never asks for ∂s/∂s_c. Where s and s_c come out of one network, they meet i
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -26,18 +27,19 @@ from tinygrad_margin.engine import (
     Value,
     adjoints,
     as_node,
+    grad,
     local_derivatives,
     topological_order,
 )
 from tinygrad_margin.graph import Edge, count_paths, edge_paths
-from tinygrad_margin.notation import latex, number, subscript, width, written
+from tinygrad_margin.notation import brief, latex, number, subscript, width, written
 from tinygrad_margin.sweep import named, operation, reason
 
 _SHOWN = 5  # paths
 _LONGEST = 10  # arrows of a path written out
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
     """Why ∂J/∂s is what it is. Prints as a derivation; a notebook shows it as LaTeX.
 
@@ -108,7 +110,8 @@ class Explanation:
             terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
         if self.count > len(terms):
             terms.append(r"\cdots")
-        return f"$${slope} = {' + '.join(terms)} = {number(self.gradient)}$$".replace("−", "-")
+        text = f"$${slope} = {' + '.join(terms)} = {number(self.gradient)}$$".replace("−", "-")
+        return re.sub(r"(\d)e(-?\d+)", r"\1 \\cdot 10^{\2}", text)
 
 
 def explain(J: Value, s: Value) -> Explanation:
@@ -140,10 +143,11 @@ def explain(J: Value, s: Value) -> Explanation:
     as_node(s, "explain(J, s)")
     count = count_paths(J, s)
     names = named(topological_order(J))
-    if s not in names:
-        names = {**named(topological_order(s)), **names}
+    if s not in names:  # of another graph, where it may be called anything
+        name = brief(s.label) or (number(s.data) if s._primitive is CONSTANT else "s")
+        names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
-    gradient = adjoints(J)[s] if count else 0.0
+    gradient = grad(J, s)
     return Explanation(J, s, count, found, gradient, names)
 
 
@@ -254,7 +258,7 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
     steps = [node for node in totals if node.parents]
     names = {node: f"v{subscript(i)}" for i, node in enumerate([*inputs, *steps], 1 - len(inputs))}
     for node in totals:
-        names.setdefault(node, node.label or number(node.data))
+        names.setdefault(node, brief(node.label) or number(node.data))
     given: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
@@ -271,8 +275,8 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
 def _primal(node: Value, names: dict[Value, str]) -> str:
     """One line of the forward trace."""
     parts = [names[node]]
-    if node.label:
-        parts.append(node.label)
+    if brief(node.label):
+        parts.append(brief(node.label))
     if node.parents:
         parts.append(operation(node, names))
         parts.append(written(node.op, [number(parent.data) for parent in node.parents]))

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -47,13 +48,19 @@ def count_paths(J: Value, s: Value) -> int:
         >>> count_paths(v, s) == 2**100
         True
     """
+    order = topological_order(as_node(J, "count_paths(J, s)"))
+    uses = Counter(parent for node in order for parent in node.parents)
     counts = {as_node(s, "count_paths(J, s)"): 1}
-    for node in topological_order(J):
+    for node in order:
         if node is not s:
-            ways = [counts[parent] for parent in node.parents if parent in counts]
-            if ways:
-                counts[node] = sum(ways)
-    return counts[J] if J is s or J in counts else 0
+            count = sum(counts.get(parent, 0) for parent in node.parents)
+            if count:
+                counts[node] = count
+        for parent in node.parents:  # a count may have thousands of digits: drop it when it is used
+            uses[parent] -= 1
+            if not uses[parent]:
+                counts.pop(parent, None)
+    return counts.get(J, 0)
 
 
 def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
@@ -71,9 +78,8 @@ def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
 
 def edge_paths(J: Value, s: Value) -> Iterator[list[Edge]]:
     """The paths from s to J, each as its edges from J down to s."""
-    as_node(s, "paths(J, s)")
-    leading = {s}  # the nodes that a path leads to from s: no way down ends anywhere else
-    for node in topological_order(J):
+    leading = {as_node(s, "paths(J, s)")}  # where a path from s leads: all ways down end at s
+    for node in topological_order(as_node(J, "paths(J, s)")):
         if any(parent in leading for parent in node.parents):
             leading.add(node)
     return _descend(J, s, leading) if J in leading else iter(())

@@ -100,7 +100,7 @@ def _regime(z: float, s: float, s_c: float, delta: float) -> str:
 
 def _digits(x: float) -> str:
     """A number with all the digits that a person may have typed."""
-    return number(x, 12)
+    return number(x, 15)
 
 
 def _indented(paragraphs: list[str]) -> str:

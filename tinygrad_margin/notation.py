@@ -17,6 +17,8 @@ import unicodedata
 from collections.abc import Sequence
 
 _LONGEST_LABEL = 40
+_BELOW = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
+_LEVEL = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 _GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
 _SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho"
 _SMALL = f"{_SMALL} sigma tau upsilon phi chi psi omega"
@@ -70,7 +72,7 @@ def written(symbol: str, operands: Sequence[str]) -> str:
 
 def subscript(i: int) -> str:
     """An index below the line: v₋₁."""
-    return str(i).translate(str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉"))
+    return str(i).translate(_BELOW)
 
 
 def width(text: str) -> int:
@@ -81,6 +83,7 @@ def width(text: str) -> int:
 def latex(label: object) -> str:
     """A label as LaTeX mathematics, for MathJax."""
     text = brief(label)
+    text = re.sub("^v([₀-₉]+)$", lambda v: "v_" + v[1].translate(_LEVEL), text)
     name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
     base, index = name.groups() if name else (text, "")
     base, index = _latex_word(base), _latex_word(index)
@@ -93,5 +96,7 @@ def _latex_word(word: str) -> str:
         return _GREEK[word]
     if (len(word) <= 1 and word.isalpha()) or word.isdigit() or word == "":
         return word
-    plain = "".join(c if c.isalnum() or c in " ,.+-=…" else "?" for c in word)
+    plain = "".join(
+        c if c.isalnum() or c in " ,.+-=…′" else r"\_" if c == "_" else "?" for c in word
+    )
     return f"\\text{{{plain}}}"

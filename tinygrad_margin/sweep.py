@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NamedTuple
 
 from tinygrad_margin.draw import Moment, Picture, draw_moment
@@ -47,7 +48,7 @@ class Contribution(NamedTuple):
     total: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One node's turn in the reverse sweep; prints as the chain rule in numbers and words.
 
@@ -219,17 +220,21 @@ def named(order: list[Value]) -> dict[Value, str]:
     Args:
         order: the nodes of a graph, the root last.
     """
+    taken = {brief(node.label) for node in order}
+    for_roots = iter(["J", "out", "root", "the root"])
+    for_others = (f"v{subscript(i)}" for i in count(1))
     names: dict[Value, str] = {}
-    count = 0
+    given: dict[str, int] = {}
     for node in order:
         name = brief(node.label)
-        if not name and node._primitive is CONSTANT:
+        if name:
+            given[name] = given.get(name, 0) + 1
+            name += "′" * (given[name] - 1)  # two nodes with one label are told apart
+        elif node._primitive is CONSTANT:
             name = number(node.data)
-        elif not name and node is order[-1]:
-            name = "out" if "J" in names.values() else "J"
-        elif not name:
-            count += 1
-            name = f"v{subscript(count)}"
+        else:
+            free = for_roots if node is order[-1] else for_others
+            name = next(name for name in free if name not in taken)
         names[node] = name
     return names
 
