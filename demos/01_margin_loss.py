@@ -6,7 +6,16 @@
 #
 # and the notes say: ∂J/∂s = −1 and ∂J/∂s_c = +1. A student asks: why? Both scores come out of the
 # same network. Should the result not depend on ∂s_c/∂s?
-from tinygrad_margin import ReverseSweep, Value, depends_on, draw, explain, margin_loss
+from tinygrad_margin import (
+    ReverseSweep,
+    Value,
+    depends_on,
+    draw,
+    explain,
+    grad,
+    margin_loss,
+    topological_order,
+)  # fmt: skip
 from tinygrad_margin.play import keep
 
 # %% J is a graph
@@ -14,13 +23,16 @@ from tinygrad_margin.play import keep
 # So J is not just 1.2: it is a graph of seven nodes, and s and s_c are two of them.
 s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
+print("J =", J.data, "and its nodes are:")
+for node in topological_order(J):
+    print("  ", node.label or node.op or "a constant", "=", node.data)
 keep(draw(J), "01-violated.svg")
-print(J)
 
 # %% The way back, one node at a time
 # To differentiate J, start at J, where ∂J/∂J = 1, and walk back along the arrows. At each node,
 # multiply what arrives by the node's local derivative, and hand it on. That is all there is.
-# Watch the minus sign of "v₁ − s": it is where the −1 comes from.
+# (v₁ is the sum Δ + s_c, which bears no label.) Watch the minus sign of "z = v₁ − s": it is where
+# the −1 comes from.
 for step in ReverseSweep(J):
     print(step)
 
@@ -41,9 +53,9 @@ print(explain(s_c, s))
 # when s moves a little. All of the gradient goes to the constant 0, and nothing to s or s_c.
 s, s_c = Value(2.0, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
-J.backward()
+print(ReverseSweep(J).step())
+print("∂J/∂s and ∂J/∂s_c:", grad(J, [s, s_c]))
 keep(draw(J), "01-met.svg")
-print(J, s, s_c, sep="\n")
 
 # %% At the kink
 # And exactly in between, at s = 1.5? On one side the slope in s is −1, on the other 0, so at this
@@ -51,8 +63,8 @@ print(J, s, s_c, sep="\n")
 # and says which: a max at a tie gives one half to each side.
 s, s_c = Value(1.5, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
-keep(draw(J), "01-kink.svg")
 print(explain(J, s))
+keep(draw(J), "01-kink.svg")
 
 # %% What to take home
 # ∂J/∂s = −1 and ∂J/∂s_c = +1 where the margin is violated, and 0 where it is met. The derivatives

@@ -34,7 +34,7 @@ print("Does s_c depend on s?", depends_on(s_c, s))
 print(explain(J, s))
 
 # %% Side by side
-# Above, two leaves; below, the same formula with one more edge, from s to s_c.
+# On one side two leaves, on the other the same formula with one more edge, from s to s_c.
 keep(beside({"s and s_c are leaves": two_leaves, "s_c = s/2": J}), "02-side-by-side.svg")
 
 # %% The graph decides

@@ -67,8 +67,8 @@ def inputs(words, name):
 s = tiny(inputs("museums in Paris are amazing", "x_"))
 s_c = tiny(inputs("not all museums in Paris", "x_c"))
 J = margin_loss(s, s_c)
-keep(draw(J), "03-shared-weights.svg")
 print(explain(J, tiny.U[0]))
+keep(draw(J), "03-shared-weights.svg")
 
 # %% What to take home
 # The student was right that the two scores have something in common. It is the weights, and there

@@ -162,3 +162,33 @@ def test_a_long_label_stays_in_its_row():
     text = str(evaluation_trace(Value(2.0, "a\nb" + "x" * 200) * 2))
     assert len(text.splitlines()) == 4
     assert max(map(len, text.splitlines())) < 120
+
+
+def test_a_kink_on_a_path_that_is_left_out_is_named():
+    x = Value(0.0, "x")
+    y = x * 1
+    for _ in range(6):
+        y = y + x
+    found = explain(y + x.relu(), x)
+    assert found.count == 8
+    assert "and 3 more" in str(found)
+    assert "at the kink; any slope in [0, 1] is a subgradient, the relu takes 0" in str(found)
+    assert "subgradient" in found._repr_latex_()
+
+
+def test_large_counts():
+    v = x = Value(1.0, "x")
+    for _ in range(100):
+        v = v + v
+    assert f"{2**100:,} paths lead" in str(explain(v, x))
+    for _ in range(100):
+        v = v + v
+    assert "about 1.61·10^60 paths lead" in str(explain(v, x))
+
+
+def test_a_long_path_shows_the_factors_that_matter():
+    v = x = Value(2.0, "x")
+    for _ in range(50):
+        v = v + 1
+    text = str(explain(v * 3, x))
+    assert "= 3 (factors of 1 left out)" in text

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_margin import ReverseSweep, Value, margin_loss, play
+from tinygrad_margin import ReverseSweep, Value, draw, margin_loss, play
 from tinygrad_margin.__main__ import main
 
 DEMOS = play.demos()
@@ -130,7 +130,11 @@ def test_step(capsys, terminal, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["moment.svg"]
     assert "(taken back)" in said
     assert "(at the start)" in said
-    assert said.endswith(straight)
+    assert said.rstrip().endswith(straight.rstrip())
+    terminal("r", "b", "d", "")
+    (tmp_path / "moment.svg").unlink()
+    assert main(words) == 0
+    assert os.listdir(tmp_path) == ["moment.svg"]  # at the end one may still draw
     terminal("", "q")
     play.step_through(ReverseSweep(margin_loss(Value(0.3), Value(0.5))), "x.svg")
     assert capsys.readouterr().out.count("J = max") == 1
@@ -172,3 +176,29 @@ def test_it_works_after_a_plain_install(tmp_path):
     """The wheel holds the demos."""
     pyproject = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
     assert '"demos" = "tinygrad_margin/demos"' in pyproject
+
+
+def test_an_error_in_a_cell_is_shown_with_its_line(terminal, tmp_path, capsys):
+    demo = tmp_path / "mine.py"
+    demo.write_text("# %% One\nx = 1\n# %% Two\ny = x / 0\n")
+    assert main(["demo", str(demo)]) == 1
+    said = capsys.readouterr()
+    assert "cell 2" in said.err
+    assert "y = x / 0" in said.err
+    terminal("r", "print('x is', x)")
+    assert not play.play(demo)
+    assert "x is 1" in capsys.readouterr().out
+
+
+def test_out_with_an_equals_sign(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--out=pics"])
+    play.keep(play_picture(), "J.svg")
+    assert os.listdir(tmp_path / "pics") == ["J.svg"]
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--out"])
+    play.keep(play_picture(), "J.svg")
+    assert "--out DIR" in capsys.readouterr().out
+
+
+def play_picture():
+    return draw(margin_loss(Value(0.3), Value(0.5)))

@@ -40,10 +40,10 @@ def test_at_the_end_every_total_is_the_gradient_exactly():
 def test_back_restores_every_total_exactly():
     J, _ = random_graph(4)
     sweep = ReverseSweep(J)
-    states = [sweep.totals]
+    states = [dict(sweep.totals)]
     for _ in range(len(sweep)):
         sweep.step()
-        states.append(sweep.totals)
+        states.append(dict(sweep.totals))
     assert sweep.position == len(sweep)
     for state in reversed(states[:-1]):
         sweep.back()
@@ -62,7 +62,7 @@ def test_past_the_end_and_before_the_start_nothing_changes():
     with pytest.raises(ValueError, match="3 of 3 steps are left"):
         sweep.commit()
     sweep.run()
-    end = sweep.totals
+    end = dict(sweep.totals)
     for past in (sweep.step, lambda: next(sweep)):
         with pytest.raises(StopIteration, match="all 3 steps are done"):
             past()
@@ -142,7 +142,7 @@ def test_a_missing_slope_stops_the_sweep_there():
     walk = ReverseSweep(Value(0.0, "x").sqrt() * 2)
     next(walk)
     next(walk)
-    before = walk.totals
+    before = dict(walk.totals)
     with pytest.raises(SlopeError, match="x = 0.0"):
         next(walk)
     assert (walk.position, walk.totals) == (2, before)

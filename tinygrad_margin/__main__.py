@@ -20,7 +20,7 @@ from tinygrad_margin.engine import Value, adjoints, topological_order
 from tinygrad_margin.expression import FUNCTIONS, evaluate
 from tinygrad_margin.lesson import lesson
 from tinygrad_margin.notation import number
-from tinygrad_margin.play import demos, find, play, step_through
+from tinygrad_margin.play import cells, demos, find, play, step_through
 from tinygrad_margin.render import RenderError
 from tinygrad_margin.sweep import ReverseSweep, named
 
@@ -185,14 +185,19 @@ def _parser() -> argparse.ArgumentParser:
 def _lesson(options: argparse.Namespace) -> int:
     """The command ``lesson``."""
     text, J = lesson(options.s, options.s_c, options.delta)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise NotADirectoryError(f"--out is to be a folder; {options.out} is a file") from None
+    _make_folder(options.out)
     target = options.out / "margin.svg"
     draw(J, target)
     print(f"{text}\nThe picture: {target}")
     return 0
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder for ``--out``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(f"--out is to be a folder; {folder} is a file") from None
 
 
 def _draw(options: argparse.Namespace) -> int:
@@ -219,10 +224,14 @@ def _step(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     """The command ``demo``."""
     if options.name is None:
-        print("\n".join(f"{name}  {path}" for name, path in demos().items()))
-    else:
-        play(find(options.name), options.out)
-    return 0
+        for name, path in demos().items():
+            title = cells(path.read_text("utf-8"))[0].splitlines()[0].removeprefix("# %% ")
+            print(f"{name:20} {title}")
+        return 0
+    demo = find(options.name)
+    if options.out is not None:
+        _make_folder(options.out)
+    return 0 if play(demo, options.out) else 1
 
 
 def _formula(options: argparse.Namespace) -> Value:

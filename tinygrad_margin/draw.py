@@ -162,7 +162,7 @@ def draw_moment(
 def beside(
     graphs: dict[str, Value], to: str | os.PathLike[str] | None = None, *, precision: int = 4
 ) -> Picture:
-    """Several graphs in one picture, each with its caption.
+    """Several graphs side by side in one picture, each with its caption.
 
     Args:
         graphs: the roots by their captions.
@@ -175,11 +175,11 @@ def beside(
         2
     """
     kind = None if to is None else _format(to)
-    both = Picture(graph_attr=_LAYOUT | {"rankdir": "LR"})
-    for i, (caption, J) in enumerate(reversed(graphs.items())):  # Graphviz stacks from below
+    both = Picture(graph_attr=_LAYOUT | {"rankdir": "TB"})
+    for i, (caption, J) in enumerate(graphs.items()):
         totals = adjoints(as_node(J, "beside(graphs)"), missing=math.nan)
         everything = Moment(frozenset(totals), None, totals)
-        part = _picture(J, everything, "LR", True, precision, prefix=f"g{i}n")
+        part = _picture(J, everything, "TB", True, precision, prefix=f"g{i}n")
         part.name = f"cluster_{i}"
         text = html.escape(brief(caption, 80))
         part.graph_attr.update(label=f"<{text}>", fontname="Helvetica", fontsize="15",
@@ -228,7 +228,7 @@ def _picture(
         waits = node not in moment.done
         if gradients and node._primitive is not CONSTANT and not (waits and total == 0.0):
             lines.append(_gradient(node, J, names, total, precision, so_far=waits))
-        if gradients and not waits and _at_kink(node):
+        if gradients and not waits and node.is_at_kink:
             lines.append(f'<font color="{_RED}">{node._primitive.kink}</font>')
         pale = gradients and not waits and node is not J and node not in loud
         look = _CURRENT if node is moment.current else _look(node, J)
@@ -308,14 +308,6 @@ def _arrows(totals: Mapping[Value, float]) -> Iterator[_Arrow]:
             derivatives = (math.nan,) * len(node.parents)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             yield _Arrow(node, parent, derivative, total * derivative)
-
-
-def _at_kink(node: Value) -> bool:
-    """Is the node's operation at its kink?"""
-    if not node._primitive.kink:
-        return False
-    a, b = (*(parent.data for parent in node.parents), 0.0)[:2]
-    return a == b
 
 
 def _look(node: Value, J: Value) -> tuple[str, str, str, int]:

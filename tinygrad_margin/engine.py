@@ -195,6 +195,14 @@ class Value:
         """The symbol of the operation that made this node; ``""`` for a leaf."""
         return self._primitive.symbol
 
+    @property
+    def is_at_kink(self) -> bool:
+        """Is the node's operation at its kink, where it has no slope but a choice of them?"""
+        if not self._primitive.kink:
+            return False
+        a, b = (*(parent.data for parent in self.parents), 0.0)[:2]
+        return a == b
+
     # What micrograd's notebooks (trace, draw_dot) ask for.
     _prev, _op = parents, op
 

@@ -17,8 +17,9 @@ never asks for ∂s/∂s_c. Where s and s_c come out of one network, they meet i
 from __future__ import annotations
 
 import html
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -31,7 +32,7 @@ from tinygrad_margin.engine import (
     local_derivatives,
     topological_order,
 )
-from tinygrad_margin.graph import Edge, count_paths, edge_paths
+from tinygrad_margin.graph import Edge, count_paths, edge_paths, leading
 from tinygrad_margin.notation import brief, latex, number, subscript, width, written
 from tinygrad_margin.sweep import named, operation, reason
 
@@ -49,6 +50,7 @@ class Explanation:
         count: how many paths lead from s to J, all of them.
         paths: the first few, each as its edges from J down to s.
         gradient: ∂J/∂s, the sum over all paths.
+        kinks: the nodes on any of the paths that sit at their kink.
     """
 
     J: Value
@@ -56,6 +58,7 @@ class Explanation:
     count: int
     paths: tuple[tuple[Edge, ...], ...]
     gradient: float
+    kinks: tuple[Value, ...]
     _names: dict[Value, str]
 
     def __str__(self) -> str:
@@ -74,16 +77,18 @@ class Explanation:
         left_out = self.count - len(self.paths)
         if left_out:
             lines.append(f"  and {_big(left_out)} more")
-        seen = {edge.node: None for path in self.paths for edge in path}
-        for node in seen:
-            because = reason(node, self._names)
-            if because:
-                what = operation(node, self._names)
-                lines.append(f"{self._names[node]} = {what}: {because}")
+        on_them = [edge.node for path in self.paths for edge in path]
+        lines += self._reasons(dict.fromkeys((*on_them, *self.kinks[:_SHOWN])))
         lines.append(f"So ∂{J}/∂{s} = {self._sum()}.")
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _reasons(self, nodes: Iterable[Value]) -> list[str]:
+        """Why the gradient goes where it goes, at each node that has a kink."""
+        names = self._names
+        because = {node: reason(node, names) for node in nodes}
+        return [f"{names[n]} = {operation(n, names)}: {why}" for n, why in because.items() if why]
 
     def _sum(self) -> str:
         """The products of the paths, added up."""
@@ -100,7 +105,10 @@ class Explanation:
         J, s = latex(self._names[self.J]), latex(self._names[self.s])
         slope = rf"\frac{{\partial {J}}}{{\partial {s}}}"
         if not self.count:
-            return rf"$$\text{{There is no path from }}{s}\text{{ to }}{J}\text{{: }}{slope} = 0$$"
+            return (
+                rf"$$\text{{There is no path from }}{s}\text{{ to }}{J}\text{{, so the chain rule "
+                rf"never asks for }}{slope}$$"
+            )
         terms = []
         for path in self.paths:
             names = [self._names[edge.parent] for edge in reversed(path)] + [self._names[self.J]]
@@ -111,7 +119,8 @@ class Explanation:
         if self.count > len(terms):
             terms.append(r"\cdots")
         text = f"$${slope} = {' + '.join(terms)} = {number(self.gradient)}$$".replace("−", "-")
-        return re.sub(r"(\d)e(-?\d+)", r"\1 \\cdot 10^{\2}", text)
+        words = "".join(f"\n\n{html.escape(why)}" for why in self._reasons(self.kinks[:_SHOWN]))
+        return re.sub(r"(\d)e(-?\d+)", r"\1 \\cdot 10^{\2}", text) + words.replace("$", r"\$")
 
 
 def explain(J: Value, s: Value) -> Explanation:
@@ -148,7 +157,8 @@ def explain(J: Value, s: Value) -> Explanation:
         names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
     gradient = grad(J, s)
-    return Explanation(J, s, count, found, gradient, names)
+    kinks = tuple(node for node in leading(J, s) if node is not s and node.is_at_kink)
+    return Explanation(J, s, count, found, gradient, kinks, names)
 
 
 def _counted(count: int) -> str:
@@ -158,9 +168,11 @@ def _counted(count: int) -> str:
 
 def _big(count: int) -> str:
     """A count that may have thousands of digits."""
-    if count < 10**15:
+    if count < 10**40:
         return f"{count:,}"
-    return f"about 10^{int(count.bit_length() * 0.30103)}"
+    spare = count.bit_length() - 53
+    power = math.log10(count >> spare) + spare * math.log10(2.0)
+    return f"about {10 ** (power % 1):.2f}·10^{int(power)}"
 
 
 def _derivative(edge: Edge) -> float:
@@ -179,13 +191,18 @@ def _product(path: Sequence[Edge]) -> float:
 def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
     """A path, with the chain rule along it."""
     way = [names[edge.parent] for edge in reversed(path)] + [names[path[0].node]]
+    product = number(_product(path))
+    left_out = ""
+    if len(path) > _LONGEST:
+        path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
+        left_out = " (factors of 1 left out)"
     chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
     factors = [_in_parentheses(number(_derivative(edge))) for edge in path]
     factors[0] = number(_derivative(path[0]))
     text = f"{' → '.join(_shortened(way))}:  {' · '.join(_shortened(chain))}"
     if len(path) > 1:
         text += f" = {' · '.join(_shortened(factors))}"
-    return f"{text} = {number(_product(path))}"
+    return f"{text} = {product}{left_out}"
 
 
 def _shortened(parts: list[str]) -> list[str]:

@@ -78,18 +78,24 @@ def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
 
 def edge_paths(J: Value, s: Value) -> Iterator[list[Edge]]:
     """The paths from s to J, each as its edges from J down to s."""
-    leading = {as_node(s, "paths(J, s)")}  # where a path from s leads: all ways down end at s
+    led_to = leading(J, s)
+    return _descend(J, s, set(led_to)) if J in led_to else iter(())
+
+
+def leading(J: Value, s: Value) -> dict[Value, None]:
+    """The nodes of J's graph that a path leads to from s, in topological order."""
+    found = {as_node(s, "paths(J, s)"): None}
     for node in topological_order(as_node(J, "paths(J, s)")):
-        if any(parent in leading for parent in node.parents):
-            leading.add(node)
-    return _descend(J, s, leading) if J in leading else iter(())
+        if any(parent in found for parent in node.parents):
+            found[node] = None
+    return found
 
 
-def _descend(J: Value, s: Value, leading: set[Value]) -> Iterator[list[Edge]]:
+def _descend(J: Value, s: Value, led_to: set[Value]) -> Iterator[list[Edge]]:
     """Depth first, without recursion."""
 
     def ways(node: Value) -> Iterator[Edge]:
-        return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in leading)
+        return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in led_to)
 
     if J is s:
         yield []

@@ -144,7 +144,10 @@ class WindowScorer(Module):
     def __init__(
         self, n_inputs: int, n_hidden: int, f: str = "tanh", seed: int | None = None
     ) -> None:
-        if n_inputs < 1 or n_hidden < 1:
+        if (
+            not (isinstance(n_inputs, int) and isinstance(n_hidden, int))
+            or min(n_inputs, n_hidden) < 1
+        ):
             raise ValueError(
                 f"a WindowScorer has at least 1 input and 1 hidden unit; got {n_inputs}, {n_hidden}"
             )
@@ -196,6 +199,8 @@ def _dot(a: Sequence[Value], b: Sequence[Value]) -> Value:
 
 def _check_length(module: Module, weights: Sequence[Value], x: Sequence[Operand]) -> None:
     """An input of the wrong length is an error; zip would drop what is left over."""
+    if not hasattr(x, "__len__"):
+        raise TypeError(f"{module} takes a list of numbers or Values; got {type(x).__name__}")
     if len(x) != len(weights):
         raise ValueError(f"{module} takes {len(weights)} numbers or Values; got {len(x)}")
 

@@ -11,9 +11,11 @@ and in an editor that knows such cells. It writes pictures only where told: ``--
 from __future__ import annotations
 
 import code
+import linecache
 import os
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,10 @@ def find(name: str) -> Path:
     Raises:
         ValueError: there is none.
     """
-    if name.endswith(".py") and Path(name).is_file():
+    if Path(name).is_file():
         return Path(name)
     known = demos()
-    stem = name.removesuffix(".py")
+    stem = name.removesuffix(".py").zfill(2)
     found = [path for demo, path in known.items() if stem and demo.startswith(stem)]
     if len(found) != 1:
         raise ValueError(f"no demo {name!r:.60}: there are {', '.join(known)}, or give a file")
@@ -49,7 +51,7 @@ def find(name: str) -> Path:
 
 def cells(text: str) -> list[str]:
     """A script's cells; what stands before the first mark is a cell of its own."""
-    parts = re.split(r"^(?=# %%)", text, flags=re.MULTILINE)
+    parts = re.split(r"^(?=# ?%%)", text, flags=re.MULTILINE)
     return [part.strip("\n") for part in parts if part.strip()]
 
 
@@ -63,18 +65,19 @@ def keep(picture: Picture, name: str) -> Picture:
     Returns:
         The picture, for a notebook to show.
     """
-    words = sys.argv[1:]
-    if "--out" not in words[:-1]:
-        print(f"({name} is drawn; --out DIR writes it)")
+    words = " ".join(sys.argv[1:]).split("--out", 1)
+    told = words[1].lstrip("= ") if len(words) > 1 else ""
+    if not told:
+        print(f"(drawn: {name}. With --out DIR it is written; later, draw(J, 'J.svg') writes J's.)")
         return picture
-    folder = Path(words[words.index("--out") + 1])
+    folder = Path(told)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / name, layout(picture.source, Path(name).suffix[1:]))
     print(f"({folder / name})")
     return picture
 
 
-def play(path: Path, out: Path | None = None) -> None:
+def play(path: Path, out: Path | None = None) -> bool:
     """Play a demo: show a cell, wait for Enter, run it; at the end leave the user in a REPL.
 
     Without a terminal it runs straight through.
@@ -82,20 +85,25 @@ def play(path: Path, out: Path | None = None) -> None:
     Args:
         path: the script.
         out: where it may write pictures.
+
+    Returns:
+        False after an error in a cell, whose traceback has been shown.
     """
-    parts = cells(path.read_text("utf-8"))
+    parts = cells(path.read_text("utf-8-sig"))
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
     before, sys.argv = sys.argv, [str(path), *(["--out", str(out)] if out else [])]
     try:
-        if _play(parts, path.name, namespace, waits=_at_a_terminal()) and _at_a_terminal():
-            code.interact("Everything above is defined; leave with Ctrl-D.", local=namespace,
-                          exitmsg="")  # fmt: skip
+        ended = _play(parts, path.name, namespace, waits=_at_a_terminal())
+        if ended != "quit" and _at_a_terminal():
+            banner = "Everything above is defined; leave with Ctrl-D."
+            code.interact(banner, local=namespace, exitmsg="")
+        return ended != "error"
     finally:
         sys.argv = before
 
 
-def _play(parts: list[str], name: str, namespace: dict[str, Any], *, waits: bool) -> bool:
-    """Play the cells; False if the user quits."""
+def _play(parts: list[str], name: str, namespace: dict[str, Any], *, waits: bool) -> str:
+    """Play the cells; how it ended: "done", "quit" or "error"."""
     ran = i = 0
     while i < len(parts):
         print(f"\n{parts[i]}\n" if i else f"{parts[i]}\n")
@@ -105,16 +113,22 @@ def _play(parts: list[str], name: str, namespace: dict[str, Any], *, waits: bool
                 f"[{i + 1}/{len(parts)}]  Enter runs it, b back, r runs to the end, q quits: "
             )
         if answer == "q":
-            return False
-        if answer == "b":
-            i = max(i - 1, 0)
+            return "quit"
+        if answer not in ("", "r"):
+            i = max(i - (answer == "b"), 0)
             continue
         waits = waits and answer != "r"
         if i == ran:  # a cell that was gone back to is not run twice
-            exec(compile(parts[i], f"<{name}, cell {i + 1}>", "exec"), namespace)
+            where = f"<{name}, cell {i + 1}>"
+            linecache.cache[where] = (len(parts[i]), None, parts[i].splitlines(True), where)
+            try:
+                exec(compile(parts[i], where, "exec", dont_inherit=True), namespace)
+            except Exception:
+                traceback.print_exc()
+                return "error"
             ran += 1
         i += 1
-    return True
+    return "done"
 
 
 def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
@@ -127,11 +141,12 @@ def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
         picture: the file that d draws into.
     """
     waits = _at_a_terminal()
-    while sweep.position < len(sweep):
+    while waits or sweep.position < len(sweep):
         answer = ""
         if waits:
+            on = "Enter does a step" if sweep.position < len(sweep) else "this was the last step"
             answer = _ask(
-                f"[{sweep.position}/{len(sweep)}]  Enter does a step, b takes it back, d draws, "
+                f"[{sweep.position}/{len(sweep)}]  {on}, b takes it back, d draws, "
                 "r runs to the end, q quits: "
             )
         if answer == "q":
@@ -141,8 +156,9 @@ def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
             print(f"The picture: {os.fspath(picture)}")
         elif answer == "b":
             print(sweep.back() and "(taken back)" if sweep.position else "(at the start)")
-        else:
-            waits = waits and answer != "r"
+        elif answer == "r":
+            print(*sweep.run(), sep="\n")
+        elif sweep.position < len(sweep):
             print(sweep.step())
 
 

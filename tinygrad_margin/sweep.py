@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tinygrad_margin.draw import Moment, Picture, draw_moment
@@ -67,7 +68,7 @@ class Step:
     def __str__(self) -> str:
         name, root = self.names[self.node], self.names[next(reversed(self.names))]
         if self.node._primitive is CONSTANT:
-            return f"{name} is a constant: nobody asks for a gradient there"
+            return f"{name} is a constant: what arrives there stays there"
         if not self.contributions:
             return f"{name} is a leaf: ∂{root}/∂{name} = {number(self.upstream)}"
         lines = [f"{name} = {operation(self.node, self.names)}:"]
@@ -88,7 +89,8 @@ class Step:
 class ReverseSweep(Iterator[Step]):
     """The reverse sweep over J's graph, from J to the leaves, forwards and back.
 
-    It keeps its running totals to itself: no ``grad`` is touched before ``commit``.
+    It keeps its running totals to itself: no ``grad`` is touched before ``commit``. Iterating does
+    the steps that are left; ``rewind`` starts anew.
 
     Args:
         J: the root.
@@ -128,9 +130,9 @@ class ReverseSweep(Iterator[Step]):
         return len(self._done)
 
     @property
-    def totals(self) -> dict[Value, float]:
-        """∂J/∂node so far, for every node; at the end the gradient."""
-        return dict(self._totals)
+    def totals(self) -> Mapping[Value, float]:
+        """∂J/∂node so far, for every node: a view that moves on with the sweep; read-only."""
+        return MappingProxyType(self._totals)
 
     @property
     def last(self) -> Step | None:
