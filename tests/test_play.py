@@ -135,6 +135,7 @@ def test_step(capsys, terminal, tmp_path, monkeypatch):
     (tmp_path / "moment.svg").unlink()
     assert main(words) == 0
     assert os.listdir(tmp_path) == ["moment.svg"]  # at the end one may still draw
+    capsys.readouterr()
     terminal("", "q")
     play.step_through(ReverseSweep(margin_loss(Value(0.3), Value(0.5))), "x.svg")
     assert capsys.readouterr().out.count("J = max") == 1
