@@ -54,8 +54,8 @@ for i, U_i in enumerate(net.U):
 
 # %% The picture
 # To see it, take the network in miniature: one number a word and one hidden unit. The two halves
-# of the graph are the two windows, x and x_c. Between them stand W, b and U, the shared weights:
-# two grey arrows leave each of them, one into either half, and two red ones come back.
+# of the graph are the two windows, x and x_c. The boxes with a heavy outline are W, b and U, the
+# shared weights: two grey arrows leave each, one into either half, and two red ones come back.
 small = {word: vector[0] for word, vector in vectors.items()}
 tiny = WindowScorer(n_inputs=5, n_hidden=1, seed=1)
 

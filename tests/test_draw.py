@@ -363,3 +363,10 @@ def test_backslashes_are_text(tmp_path):
 
 def test_a_subscripted_exponent_is_well_formed():
     assert boxes(draw(Value(2.0, "a") ** Value(3.0, "x_1")))[-1].startswith("J = ax_1")
+
+
+def test_a_shared_input_stands_out():
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    source = draw(a * b + a).source
+    assert source.count('border="2"') == 1
+    assert draw(a * b).source.count('border="2"') == 0

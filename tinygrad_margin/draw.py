@@ -8,7 +8,8 @@
 ``draw(J, "margin.svg")`` writes a file; in a notebook the picture shows itself. One box is one
 node: its name, its value, its gradient. Thin grey arrows carry values forward. Red arrows carry the
 gradient back, each with the local derivative that it multiplies by, wider where more flows. Where
-none passes, arrows and boxes are pale and dashed.
+none passes, arrows and boxes are pale and dashed. An input that is used more than once, a shared
+weight, has a heavier outline.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import html
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,7 @@ _GREY, _PALE_GREY = "#8a939d", "#c3c9cf"
 _RED, _PALE_RED, _QUIET_TEXT = "#c0392b", "#cf9d96", "#7a6663"
 # What a box looks like: outline, fill, style, width of the outline.
 _INPUT = ("#2f66b3", "#e8f1fd", "rounded", 1)
+_SHARED = ("#1d4a8c", "#c9dcf6", "rounded", 2)
 _CONSTANT = ("#8a939d", "#eff1f3", "rounded", 1)
 _OPERATION = ("#8a939d", "#ffffff", "", 1)
 _ROOT = ("#1f7a43", "#e6f6ec", "rounded", 3)
@@ -220,6 +223,7 @@ def _picture(
         node_attr={"fontname": "Helvetica", "fontsize": "13", "shape": "plain"},
         edge_attr={"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
     )  # fmt: skip
+    uses = Counter(arrow.parent for arrow in arrows)
     loud = {arrow.parent for arrow in arrows if not arrow.is_quiet(totals)}
     for node, total in totals.items():
         title = _title(node, names, precision)
@@ -231,7 +235,7 @@ def _picture(
         if gradients and not waits and node.is_at_kink:
             lines.append(f'<font color="{_RED}">{node._primitive.kink}</font>')
         pale = gradients and not waits and node is not J and node not in loud
-        look = _CURRENT if node is moment.current else _look(node, J)
+        look = _CURRENT if node is moment.current else _look(node, J, uses[node])
         style = "dotted" if gradients and waits else "dashed" if pale else ""
         picture.node(ids[node], label=_box(lines, look, style))
     largest = max((abs(a.flow) for a in arrows if math.isfinite(a.flow)), default=0.0)
@@ -310,13 +314,15 @@ def _arrows(totals: Mapping[Value, float]) -> Iterator[_Arrow]:
             yield _Arrow(node, parent, derivative, total * derivative)
 
 
-def _look(node: Value, J: Value) -> tuple[str, str, str, int]:
-    """What the node's box looks like."""
+def _look(node: Value, J: Value, uses: int) -> tuple[str, str, str, int]:
+    """What the node's box looks like; an input that is used more than once stands out."""
     if node is J:
         return _ROOT
     if node.parents:
         return _OPERATION
-    return _CONSTANT if node._primitive is CONSTANT else _INPUT
+    if node._primitive is CONSTANT:
+        return _CONSTANT
+    return _INPUT if uses <= 1 else _SHARED
 
 
 def _names(J: Value, nodes: Iterable[Value]) -> dict[Value, str]:
