@@ -28,13 +28,12 @@ import graphviz
 
 from tinygrad_margin.engine import (
     CONSTANT,
-    SlopeError,
     Value,
     adjoints,
     as_node,
     local_derivatives,
 )
-from tinygrad_margin.notation import brief, glyph, number, typeset, written
+from tinygrad_margin.notation import brief, glyph, in_parentheses, number, typeset, written
 from tinygrad_margin.render import effort, layout, write_whole
 
 _LAYOUT = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
@@ -116,9 +115,8 @@ def draw(
         >>> print(draw(x * x, gradients=False).source.count("->"))
         2
     """
-    totals = adjoints(as_node(J, "draw(J)"), missing=math.nan)
-    everything = Moment(frozenset(totals), None, totals)
-    return draw_moment(J, everything, to, direction=direction, gradients=gradients,
+    end = _end(as_node(J, "draw(J)"))
+    return draw_moment(J, end, to, direction=direction, gradients=gradients,
                        precision=precision, max_nodes=max_nodes)  # fmt: skip
 
 
@@ -137,6 +135,12 @@ class Moment:
     totals: Mapping[Value, float]
 
 
+def _end(J: Value) -> Moment:
+    """The end of the sweep; a gradient that does not exist is nan."""
+    totals = adjoints(J, missing=math.nan)
+    return Moment(frozenset(totals), None, totals)
+
+
 def draw_moment(
     J: Value,
     moment: Moment,
@@ -152,14 +156,16 @@ def draw_moment(
         raise ValueError(f"direction is one of {', '.join(_DIRECTIONS)}; got {direction!r:.60}")
     if type(precision) is not int or not 1 <= precision <= 17:
         raise ValueError(f"precision is a number of digits from 1 to 17; got {precision!r:.60}")
-    kind = None if to is None else _format(to)
+    if to is not None:
+        _format(to)  # an unknown one is refused before any work is done
     count = len(moment.totals)
     if count > max_nodes:
         raise ValueError(
             f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
             f"this many with max_nodes={count} (it is {max_nodes})"
         )
-    return _written(_picture(J, moment, direction, gradients, precision), to, kind)
+    picture = _picture(J, moment, direction, gradients, precision)
+    return picture if to is None else save(picture, to)
 
 
 def beside(
@@ -177,25 +183,24 @@ def beside(
         >>> print(beside({"a sum": a + a, "a product": a * a}).source.count("label=<a "))
         2
     """
-    kind = None if to is None else _format(to)
+    if to is not None:
+        _format(to)  # an unknown one is refused before any work is done
     both = Picture(graph_attr=_LAYOUT | {"rankdir": "TB"})
     for i, (caption, J) in enumerate(graphs.items()):
-        totals = adjoints(as_node(J, "beside(graphs)"), missing=math.nan)
-        everything = Moment(frozenset(totals), None, totals)
-        part = _picture(J, everything, "TB", True, precision, prefix=f"g{i}n")
+        end = _end(as_node(J, "beside(graphs)"))
+        part = _picture(J, end, "TB", True, precision, prefix=f"g{i}n")
         part.name = f"cluster_{i}"
         text = html.escape(brief(caption, 80))
         part.graph_attr.update(label=f"<{text}>", fontname="Helvetica", fontsize="15",
                                color=_PALE_GREY, margin="16")  # fmt: skip
         both.subgraph(part)
-    return _written(both, to, kind)
+    return both if to is None else save(both, to)
 
 
-def _written(picture: Picture, to: str | os.PathLike[str] | None, kind: str | None) -> Picture:
-    """The picture, written to a file if there is one."""
-    if to is not None:
-        text = kind in ("dot", "gv")
-        write_whole(to, picture.source.encode() if text else layout(picture.source, str(kind)))
+def save(picture: Picture, to: str | os.PathLike[str]) -> Picture:
+    """Write a picture to a file, in the format that its name asks for; return the picture."""
+    kind, source = _format(to), picture.source
+    write_whole(to, source.encode() if kind in ("dot", "gv") else layout(source, kind))
     return picture
 
 
@@ -299,17 +304,13 @@ class _Arrow(NamedTuple):
         """The local derivative that the arrow multiplies by."""
         if math.isnan(self.derivative):
             return "no slope"
-        text = number(self.derivative, precision)
-        return f"×({text})" if text.startswith("−") else f"×{text}"
+        return f"×{in_parentheses(number(self.derivative, precision))}"
 
 
 def _arrows(totals: Mapping[Value, float]) -> Iterator[_Arrow]:
     """Every edge of the graph."""
     for node, total in totals.items():
-        try:
-            derivatives = local_derivatives(node)
-        except (SlopeError, OverflowError):
-            derivatives = (math.nan,) * len(node.parents)
+        derivatives = local_derivatives(node, missing=math.nan)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             yield _Arrow(node, parent, derivative, total * derivative)
 
@@ -327,7 +328,7 @@ def _look(node: Value, J: Value, uses: int) -> tuple[str, str, str, int]:
 
 def _names(J: Value, nodes: Iterable[Value]) -> dict[Value, str]:
     """The labels as HTML. A root without a label is J, or out, where another node is J."""
-    # Graphviz reads \\N, \\G and the like as the names of things; a doubled backslash is just one.
+    # Graphviz reads \N, \G and the like as the names of things; a doubled backslash is just one.
     names = {node: typeset(node.label).replace("\\", "\\\\") for node in nodes if brief(node.label)}
     names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
     return names

@@ -198,10 +198,8 @@ class Value:
     @property
     def is_at_kink(self) -> bool:
         """Is the node's operation at its kink, where it has no slope but a choice of them?"""
-        if not self._primitive.kink:
-            return False
-        a, b = (*(parent.data for parent in self.parents), 0.0)[:2]
-        return a == b
+        a, b = compared(self)
+        return bool(self._primitive.kink) and a == b
 
     # What micrograd's notebooks (trace, draw_dot) ask for.
     _prev, _op = parents, op
@@ -317,8 +315,12 @@ def topological_order(J: Value) -> list[Value]:
     return list(order)
 
 
-def local_derivatives(node: Value) -> tuple[float, ...]:
+def local_derivatives(node: Value, missing: float | None = None) -> tuple[float, ...]:
     """∂node/∂parent for each of ``node.parents``, from the table.
+
+    Args:
+        node: the node.
+        missing: what to give for each if one of them does not exist; None: raise.
 
     Raises:
         SlopeError, OverflowError: one of them does not exist, or is too large for a float.
@@ -331,6 +333,8 @@ def local_derivatives(node: Value) -> tuple[float, ...]:
         operands = (parent.data for parent in node.parents)
         return node._primitive.partials(FLOATS, *operands, node.data)
     except (ArithmeticError, ValueError) as error:
+        if missing is not None:
+            return (missing,) * len(node.parents)
         raise _no_slope(error, node) from None
 
 
@@ -352,12 +356,7 @@ def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
     totals = dict.fromkeys(topological_order(J), 0.0)
     totals[J] = 1.0
     for node, upstream in reversed(totals.items()):
-        try:
-            derivatives = local_derivatives(node)
-        except (SlopeError, OverflowError):
-            if missing is None:
-                raise
-            derivatives = (missing,) * len(node.parents)
+        derivatives = local_derivatives(node, missing)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             totals[parent] += upstream * derivative
     return totals
@@ -468,6 +467,12 @@ def _sweep(J: Value) -> dict[Value, float]:
     except (ArithmeticError, ValueError) as error:
         raise _no_slope(error, node) from None
     return leaves
+
+
+def compared(node: Value) -> tuple[float, float]:
+    """The two numbers that an operation with a kink compares: its operands, or the one and 0."""
+    a, b, *_ = (*(parent.data for parent in node.parents), 0.0, 0.0)
+    return a, b
 
 
 def add_gradients(totals: Mapping[Value, float]) -> None:

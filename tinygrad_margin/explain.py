@@ -33,7 +33,7 @@ from tinygrad_margin.engine import (
     topological_order,
 )
 from tinygrad_margin.graph import Edge, count_paths, edge_paths, leading
-from tinygrad_margin.notation import brief, latex, number, subscript, width, written
+from tinygrad_margin.notation import brief, in_parentheses, latex, number, subscript, width, written
 from tinygrad_margin.sweep import named, operation, reason
 
 _SHOWN = 5  # paths
@@ -113,7 +113,7 @@ class Explanation:
         for path in self.paths:
             names = [self._names[edge.parent] for edge in reversed(path)] + [self._names[self.J]]
             way = r" \to ".join(map(latex, _shortened(names)))
-            factors = _shortened([_in_parentheses(number(d)) for d in map(_derivative, path)])
+            factors = _shortened([in_parentheses(number(d)) for d in map(_derivative, path)])
             product = r" \cdot ".join(factors) or "1"
             terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
         if self.count > len(terms):
@@ -197,7 +197,7 @@ def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
         left_out = " (factors of 1 left out)"
     chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
-    factors = [_in_parentheses(number(_derivative(edge))) for edge in path]
+    factors = [in_parentheses(number(_derivative(edge))) for edge in path]
     factors[0] = number(_derivative(path[0]))
     text = f"{' → '.join(_shortened(way))}:  {' · '.join(_shortened(chain))}"
     if len(path) > 1:
@@ -210,11 +210,6 @@ def _shortened(parts: list[str]) -> list[str]:
     if len(parts) <= _LONGEST:
         return parts
     return [*parts[:3], "…", *parts[-3:]]
-
-
-def _in_parentheses(text: str) -> str:
-    """A factor: a negative one in parentheses."""
-    return f"({text})" if text.startswith("−") else text
 
 
 @dataclass(frozen=True, repr=False)
@@ -280,8 +275,8 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
         for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
-            factor = _in_parentheses(number(derivative))
-            upstream = _in_parentheses(number(totals[node]))
+            factor = in_parentheses(number(derivative))
+            upstream = in_parentheses(number(totals[node]))
             given[parent].append((f"{bar}·∂{names[node]}/∂{names[parent]}", f"{upstream}·{factor}"))
     rows = []
     for node in [*inputs, *steps]:

@@ -14,7 +14,7 @@ from tinygrad_margin.engine import Value, grad
 from tinygrad_margin.graph import depends_on
 from tinygrad_margin.losses import margin_loss
 from tinygrad_margin.notation import number, written
-from tinygrad_margin.sweep import ReverseSweep, named, operation
+from tinygrad_margin.sweep import ReverseSweep, operation
 
 
 def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
@@ -30,7 +30,7 @@ def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
     J = margin_loss(true, corrupted, delta)
     walk = ReverseSweep(J).run()
     order = [step.node for step in reversed(walk)]
-    names = named(order)
+    names = walk[0].names
     z = J.parents[0].data
     forward = [_forward(node, names) for node in order if node.parents]
     backward = [str(step) for step in walk if step.contributions]

@@ -49,11 +49,16 @@ def brief(label: object, longest: int = _LONGEST_LABEL) -> str:
 def typeset(label: object) -> str:
     """A label as HTML: ``s_c`` with a subscript, ``Delta`` as Δ, anything else as it is."""
     text = brief(label)
-    name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
-    base, subscript = name.groups() if name else (text, "")
+    base, subscript = _base_and_index(text)
     base = html.escape(_GREEK.get(base, base))
     subscript = html.escape(_GREEK.get(subscript, subscript))
     return f"<i>{base}</i>" + (f"<sub>{subscript}</sub>" if subscript else "")
+
+
+def _base_and_index(text: str) -> tuple[str, str]:
+    """The two parts of a name such as ``W_12``; of anything else, all of it and nothing."""
+    name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
+    return (name[1], name[2]) if name else (text, "")
 
 
 def glyph(symbol: str) -> str:
@@ -65,9 +70,14 @@ def written(symbol: str, operands: Sequence[str]) -> str:
     """An operation as a person writes it, given its operands as text."""
     if symbol not in _GLYPHS:
         return f"{symbol}({', '.join(operands)})"
-    terms = [f"({term})" if term.startswith("−") else term for term in operands]
+    terms = [in_parentheses(term) for term in operands]
     space = "" if len(terms) == 1 or symbol == "**" else " "
     return f"{space}{glyph(symbol)}{space}".join(terms if len(terms) > 1 else ["", *terms])
+
+
+def in_parentheses(term: str) -> str:
+    """A term or factor: a negative one in parentheses."""
+    return f"({term})" if term.startswith("−") else term
 
 
 def subscript(i: int) -> str:
@@ -84,9 +94,7 @@ def latex(label: object) -> str:
     """A label as LaTeX mathematics, for MathJax."""
     text = brief(label)
     text = re.sub("^v([₀-₉]+)$", lambda v: "v_" + v[1].translate(_LEVEL), text)
-    name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
-    base, index = name.groups() if name else (text, "")
-    base, index = _latex_word(base), _latex_word(index)
+    base, index = map(_latex_word, _base_and_index(text))
     return f"{base}_{{{index}}}" if index else base
 
 

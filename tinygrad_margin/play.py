@@ -19,8 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from tinygrad_margin.draw import Picture
-from tinygrad_margin.render import layout, write_whole
+from tinygrad_margin.draw import Picture, save
 from tinygrad_margin.sweep import ReverseSweep
 
 _HERE = Path(__file__).parent
@@ -43,7 +42,7 @@ def find(name: str) -> Path:
         return Path(name)
     known = demos()
     stem = name.removesuffix(".py").zfill(2)
-    found = [path for demo, path in known.items() if stem and demo.startswith(stem)]
+    found = [path for demo, path in known.items() if demo.startswith(stem)]
     if len(found) != 1:
         raise ValueError(f"no demo {name!r:.60}: there are {', '.join(known)}, or give a file")
     return found[0]
@@ -72,7 +71,7 @@ def keep(picture: Picture, name: str) -> Picture:
         return picture
     folder = Path(told)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / name, layout(picture.source, Path(name).suffix[1:]))
+    save(picture, folder / name)
     print(f"({folder / name})")
     return picture
 

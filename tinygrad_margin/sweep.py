@@ -27,6 +27,7 @@ from tinygrad_margin.engine import (
     Value,
     add_gradients,
     as_node,
+    compared,
     local_derivatives,
     topological_order,
 )
@@ -109,8 +110,9 @@ class ReverseSweep(Iterator[Step]):
     """
 
     def __init__(self, J: Value) -> None:
-        self._order = topological_order(as_node(J, "ReverseSweep(J)"))[::-1]
-        self._names = named(self._order[::-1])
+        order = topological_order(as_node(J, "ReverseSweep(J)"))
+        self._names = named(order)
+        self._order = order[::-1]
         self._done: list[Step] = []
         self._before: list[list[float]] = []  # the totals that each step found
         self._totals = dict.fromkeys(self._order, 0.0)
@@ -210,7 +212,7 @@ class ReverseSweep(Iterator[Step]):
         """
         moment = Moment(
             done=frozenset(step.node for step in self._done),
-            current=self._done[-1].node if self._done else None,
+            current=self.last.node if self.last else None,
             totals=self._totals,
         )
         return draw_moment(self._order[0], moment, to, **options)
@@ -250,7 +252,7 @@ def reason(node: Value, names: Mapping[Value, str]) -> str:
     """Why the gradient goes where it goes, for an operation with a kink; else empty."""
     if node._primitive.cases is None:
         return ""
-    a, b = (*(parent.data for parent in node.parents), 0.0)[:2]
+    a, b = compared(node)
     case = 0 if a > b else 2 if a < b else 1
     said = [_said(parent, names) for parent in node.parents]
     short = [names[parent] for parent in node.parents]
