@@ -99,9 +99,16 @@ def test_the_picture_shows_the_moment():
             sweep.step()
     assert backs == [0, 2, 2, 4, 4, 5, 5, 5]
     assert "so far" not in source
-    sweep.rewind()
+
+
+def test_a_gradient_is_so_far_while_more_may_come():
+    x = Value(3.0, "x")
+    sweep = ReverseSweep((x * 2) + x)
     sweep.step()
-    assert sweep.draw().source.count("so far") == 1
+    assert "∂<i>J</i>/∂<i>x</i> = +1 so far" in sweep.draw().source
+    assert sweep.draw().source.count("so far") == 1  # x * 2 has one use: what arrived is all
+    sweep.step()
+    assert "so far" not in sweep.draw().source
 
 
 @pytest.mark.parametrize(

@@ -15,25 +15,17 @@ weight, has a heavier outline.
 from __future__ import annotations
 
 import html
-import math
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import graphviz
 
-from tinygrad_margin.engine import (
-    CONSTANT,
-    Value,
-    adjoints,
-    as_node,
-    local_derivatives,
-)
-from tinygrad_margin.notation import brief, glyph, in_parentheses, number, typeset, written
+from tinygrad_margin.engine import Value, as_node
+from tinygrad_margin.moment import NO_GRADIENT, Arrow, Moment, end, scene
+from tinygrad_margin.notation import brief, glyph, number, typeset, written
 from tinygrad_margin.render import effort, layout, write_whole
 
 _LAYOUT = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
@@ -42,13 +34,16 @@ _DIRECTIONS = ("LR", "RL", "TB", "BT")
 
 _GREY, _PALE_GREY = "#8a939d", "#c3c9cf"
 _RED, _PALE_RED, _QUIET_TEXT = "#c0392b", "#cf9d96", "#7a6663"
-# What a box looks like: outline, fill, style, width of the outline.
-_INPUT = ("#2f66b3", "#e8f1fd", "rounded", 1)
-_SHARED = ("#1d4a8c", "#c9dcf6", "rounded", 2)
-_CONSTANT = ("#8a939d", "#eff1f3", "rounded", 1)
-_OPERATION = ("#8a939d", "#ffffff", "", 1)
-_ROOT = ("#1f7a43", "#e6f6ec", "rounded", 3)
+# What a box looks like: outline, fill, corners, width of the outline.
+_BOXES = {
+    "input": ("#2f66b3", "#e8f1fd", "rounded", 1),
+    "shared": ("#1d4a8c", "#c9dcf6", "rounded", 2),
+    "constant": ("#8a939d", "#eff1f3", "rounded", 1),
+    "operation": ("#8a939d", "#ffffff", "", 1),
+    "root": ("#1f7a43", "#e6f6ec", "rounded", 3),
+}
 _CURRENT = ("#c0392b", "#fdf0ee", "", 4)
+_STYLES = {"waits": "dotted", "pale": "dashed", "": ""}
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
@@ -115,30 +110,8 @@ def draw(
         >>> print(draw(x * x, gradients=False).source.count("->"))
         2
     """
-    end = _end(as_node(J, "draw(J)"))
-    return draw_moment(J, end, to, direction=direction, gradients=gradients,
+    return draw_moment(J, end(as_node(J, "draw(J)")), to, direction=direction, gradients=gradients,
                        precision=precision, max_nodes=max_nodes)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Moment:
-    """How far a reverse sweep has come.
-
-    Attributes:
-        done: the nodes that have passed their gradient on.
-        current: the one that did so last, to be pointed out; or None.
-        totals: ∂J/∂node so far, for every node of the graph in topological order.
-    """
-
-    done: frozenset[Value]
-    current: Value | None
-    totals: Mapping[Value, float]
-
-
-def _end(J: Value) -> Moment:
-    """The end of the sweep; a gradient that does not exist is nan."""
-    totals = adjoints(J, missing=math.nan)
-    return Moment(frozenset(totals), None, totals)
 
 
 def draw_moment(
@@ -160,12 +133,17 @@ def draw_moment(
         _format(to)  # an unknown one is refused before any work is done
     count = len(moment.totals)
     if count > max_nodes:
-        raise ValueError(
-            f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
-            f"this many with max_nodes={count} (it is {max_nodes})"
-        )
+        raise too_many(count, max_nodes)
     picture = _picture(J, moment, direction, gradients, precision)
     return picture if to is None else save(picture, to)
+
+
+def too_many(count: int, max_nodes: int) -> ValueError:
+    """The error for a graph that no one could read."""
+    return ValueError(
+        f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
+        f"this many with max_nodes={count} (it is {max_nodes})"
+    )
 
 
 def beside(
@@ -187,8 +165,8 @@ def beside(
         _format(to)  # an unknown one is refused before any work is done
     both = Picture(graph_attr=_LAYOUT | {"rankdir": "TB"})
     for i, (caption, J) in enumerate(graphs.items()):
-        end = _end(as_node(J, "beside(graphs)"))
-        part = _picture(J, end, "TB", True, precision, prefix=f"g{i}n")
+        moment = end(as_node(J, "beside(graphs)"))
+        part = _picture(J, moment, "TB", True, precision, prefix=f"g{i}n")
         part.name = f"cluster_{i}"
         text = html.escape(brief(caption, 80))
         part.graph_attr.update(label=f"<{text}>", fontname="Helvetica", fontsize="15",
@@ -218,50 +196,57 @@ def _picture(
     J: Value, moment: Moment, direction: str, gradients: bool, precision: int, prefix: str = "n"
 ) -> Picture:
     """The DOT text: boxes, then arrows."""
-    totals = moment.totals
-    ids = {node: f"{prefix}{i}" for i, node in enumerate(totals)}
-    names = _names(J, totals)
-    arrows = list(_arrows(totals))
-    span = _span(totals)
-    picture = Picture(
-        graph_attr=_LAYOUT | {"rankdir": direction} | effort(len(totals), len(arrows), span),
-        node_attr={"fontname": "Helvetica", "fontsize": "13", "shape": "plain"},
-        edge_attr={"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
-    )  # fmt: skip
-    uses = Counter(arrow.parent for arrow in arrows)
-    loud = {arrow.parent for arrow in arrows if not arrow.is_quiet(totals)}
-    for node, total in totals.items():
-        title = _title(node, names, precision)
-        lines = [title] if title else []
-        lines.append(number(node.data, precision))
-        waits = node not in moment.done
-        if gradients and node._primitive is not CONSTANT and not (waits and total == 0.0):
-            lines.append(_gradient(node, J, names, total, precision, so_far=waits))
-        if gradients and not waits and node.is_at_kink:
-            lines.append(f'<font color="{_RED}">{node._primitive.kink}</font>')
-        pale = gradients and not waits and node is not J and node not in loud
-        look = _CURRENT if node is moment.current else _look(node, J, uses[node])
-        style = "dotted" if gradients and waits else "dashed" if pale else ""
-        picture.node(ids[node], label=_box(lines, look, style))
-    largest = max((abs(a.flow) for a in arrows if math.isfinite(a.flow)), default=0.0)
-    label = "label" if span <= _LABELS_FIT else "xlabel"
+    faces, arrows = scene(J, moment, precision, gradients=gradients)
+    ids = {node: f"{prefix}{i}" for i, node in enumerate(faces)}
+    names = _names(J, faces)
+    reach = span(faces)
+    picture = Picture(**settings(len(faces), len(arrows), reach, direction))
+    for node, face in faces.items():
+        lines = [line for line in (title(node, names, precision), face.value) if line]
+        if face.gradient:
+            what = f"∂{names[J]}/∂{names[node]}" if node in names else "gradient"
+            equals = " = " if node in names and face.gradient != NO_GRADIENT else " "
+            colour = _QUIET_TEXT if moment.totals[node] == 0.0 else _RED
+            lines.append(f'<font color="{colour}">{what}{equals}{face.gradient}</font>')
+        if face.kink:
+            lines.append(f'<font color="{_RED}">{face.kink}</font>')
+        look = _CURRENT if node is moment.current else _BOXES[face.kind]
+        picture.node(ids[node], label=box(lines, look, _STYLES[face.state]))
+    label = label_attribute(reach)
     for arrow in arrows:
-        tail, head, done = ids[arrow.parent], ids[arrow.node], arrow.node in moment.done
-        quiet = gradients and done and arrow.is_quiet(totals)
-        picture.edge(
-            tail, head, color=_PALE_GREY if quiet else _GREY, style="dashed" if quiet else "solid"
-        )
-        if gradients and done and arrow.is_shown:
+        tail, head = ids[arrow.parent], ids[arrow.node]
+        colour, style = (_PALE_GREY, "dashed") if arrow.quiet else (_GREY, "solid")
+        picture.edge(tail, head, color=colour, style=style)
+        if arrow.back:
             # Laid out forward, like its grey twin, and drawn backward: the two run side by side.
-            attributes = arrow.look(largest) | {label: arrow.text(precision)}
-            picture.edge(tail, head, dir="back", **attributes)
+            picture.edge(tail, head, dir="back", **_red(arrow), **{label: arrow.text})
     return picture
 
 
-_LABELS_FIT = 250  # beyond this span Graphviz takes minutes to find room for labels
+def _red(arrow: Arrow) -> dict[str, str]:
+    """Colour, style and width of the arrow back; the largest flow is the widest."""
+    if arrow.back == "undefined":
+        return {"color": _RED, "fontcolor": _RED, "style": "dotted"}
+    if arrow.back == "quiet":
+        return {"color": _PALE_RED, "fontcolor": _QUIET_TEXT, "style": "dashed"}
+    return {"color": _RED, "fontcolor": _RED, "penwidth": f"{0.8 + 1.4 * arrow.share:.2f}"}
 
 
-def _span(nodes: Iterable[Value]) -> int:
+def settings(nodes: int, edges: int, reach: int, direction: str) -> dict[str, dict[str, str]]:
+    """The attributes of a graph with so many nodes and edges, and of all of them."""
+    return {
+        "graph_attr": _LAYOUT | {"rankdir": direction} | effort(nodes, edges, reach),
+        "node_attr": {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"},
+        "edge_attr": {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"},
+    }
+
+
+def label_attribute(reach: int) -> str:
+    """How an arrow gets its label: beyond some span Graphviz takes minutes to find room for it."""
+    return "label" if reach <= 250 else "xlabel"
+
+
+def span(nodes: Iterable[Value]) -> int:
     """How many ranks all arrows together reach across: what the layout costs."""
     level: dict[Value, int] = {}
     for node in nodes:
@@ -274,67 +259,14 @@ def _span(nodes: Iterable[Value]) -> int:
     return sum(level[node] - level[parent] for node in level for parent in node.parents)
 
 
-class _Arrow(NamedTuple):
-    """An edge of the graph, with what flows back along it."""
-
-    node: Value
-    parent: Value
-    derivative: float
-    flow: float
-
-    @property
-    def is_shown(self) -> bool:
-        """Nobody asks for ∂J/∂constant; only at a max or min does it tell which side wins."""
-        return self.parent._primitive is not CONSTANT or self.node._primitive.cases is not None
-
-    def is_quiet(self, totals: Mapping[Value, float]) -> bool:
-        """Does no gradient pass?"""
-        return (self.flow if self.is_shown else totals[self.node]) == 0.0
-
-    def look(self, largest: float) -> dict[str, str]:
-        """Colour, style and width of the arrow back; the largest flow is the widest."""
-        if math.isnan(self.derivative):
-            return {"color": _RED, "fontcolor": _RED, "style": "dotted"}
-        if self.flow == 0.0:
-            return {"color": _PALE_RED, "fontcolor": _QUIET_TEXT, "style": "dashed"}
-        share = abs(self.flow) / largest if largest and math.isfinite(self.flow) else 0.0
-        return {"color": _RED, "fontcolor": _RED, "penwidth": f"{0.8 + 1.4 * share:.2f}"}
-
-    def text(self, precision: int) -> str:
-        """The local derivative that the arrow multiplies by."""
-        if math.isnan(self.derivative):
-            return "no slope"
-        return f"×{in_parentheses(number(self.derivative, precision))}"
-
-
-def _arrows(totals: Mapping[Value, float]) -> Iterator[_Arrow]:
-    """Every edge of the graph."""
-    for node, total in totals.items():
-        derivatives = local_derivatives(node, missing=math.nan)
-        for parent, derivative in zip(node.parents, derivatives, strict=True):
-            yield _Arrow(node, parent, derivative, total * derivative)
-
-
-def _look(node: Value, J: Value, uses: int) -> tuple[str, str, str, int]:
-    """What the node's box looks like; an input that is used more than once stands out."""
-    if node is J:
-        return _ROOT
-    if node.parents:
-        return _OPERATION
-    if node._primitive is CONSTANT:
-        return _CONSTANT
-    return _INPUT if uses <= 1 else _SHARED
-
-
 def _names(J: Value, nodes: Iterable[Value]) -> dict[Value, str]:
     """The labels as HTML. A root without a label is J, or out, where another node is J."""
-    # Graphviz reads \N, \G and the like as the names of things; a doubled backslash is just one.
-    names = {node: typeset(node.label).replace("\\", "\\\\") for node in nodes if brief(node.label)}
+    names = {node: typeset(node.label) for node in nodes if brief(node.label)}
     names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
     return names
 
 
-def _title(node: Value, names: dict[Value, str], precision: int) -> str:
+def title(node: Value, names: dict[Value, str], precision: int) -> str:
     """The line of the box that names the node; empty for a leaf without a label."""
     name = f"<b>{names[node]}</b>" if node in names else ""
     if not node.parents:
@@ -352,22 +284,7 @@ def _title(node: Value, names: dict[Value, str], precision: int) -> str:
     return f"{name} = {form}" if name else form
 
 
-def _gradient(
-    node: Value, J: Value, names: dict[Value, str], total: float, precision: int, *, so_far: bool
-) -> str:
-    """The line of the box that says ∂J/∂node."""
-    colour = _QUIET_TEXT if total == 0.0 else _RED
-    if math.isnan(total):
-        text = "does not exist"
-    else:
-        text = number(total, precision, signed=not node.parents and node is not J)
-    what = f"∂{names[J]}/∂{names[node]}" if node in names else "gradient"
-    sign = " = " if node in names and not math.isnan(total) else " "
-    later = " so far" if so_far and node is not J else ""
-    return f'<font color="{colour}">{what}{sign}{text}{later}</font>'
-
-
-def _box(lines: list[str], look: tuple[str, str, str, int], style: str) -> str:
+def box(lines: list[str], look: tuple[str, str, str, int], style: str) -> str:
     """A node's label, as a Graphviz table; dashed or dotted, it is pale."""
     outline, fill, corners, width = look
     if style:
@@ -376,6 +293,8 @@ def _box(lines: list[str], look: tuple[str, str, str, int], style: str) -> str:
     attributes = f' style="{styles}"' if styles else ""
     # Graphviz measures text with a font of its own: spaces keep it off the outline in any other.
     rows = "".join(f"<tr><td>&#160;{line}&#160;</td></tr>" for line in lines)
+    # It reads \N, \G and the like as the names of things; a doubled backslash is just one.
+    rows = rows.replace("\\", "\\\\")
     return (
         f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
         f'cellspacing="0" cellpadding="3">{rows}</table>>'

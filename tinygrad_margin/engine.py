@@ -30,6 +30,15 @@ class SlopeError(ValueError, ZeroDivisionError):
     """The value exists at this point and the slope does not: the square root at 0, say."""
 
 
+# What its errors say; the page, which runs the same table in a browser, says it in these words too.
+NEEDS = "{symbol} needs {domain}; got {operands}"
+TOO_LARGE = "{symbol} gives a number too large for a float; got {operands}"
+NO_SLOPE = (
+    "{symbol}{name} has a value at {operands} but no slope, so no gradient passes there; "
+    "move the operand away from that point"
+)
+SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
+
 LEAF = Primitive("leaf", "", 0, lambda m: math.nan, ())
 CONSTANT = Primitive("constant", "", 0, lambda m: math.nan, ())
 
@@ -496,19 +505,20 @@ def _described(node: Value) -> str:
 
 def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exception:
     """The error for an operation that has no value at these operands."""
-    got = ", ".join(map(_described, operands))
+    kind, template = type(error), NEEDS
     if isinstance(error, OverflowError):
-        return OverflowError(f"{primitive.symbol} gives a number too large for a float; got {got}")
-    return type(error)(f"{primitive.symbol} needs {primitive.domain or error}; got {got}")
+        kind, template = OverflowError, TOO_LARGE
+    got = ", ".join(map(_described, operands))
+    domain = primitive.domain or error
+    return kind(template.format(symbol=primitive.symbol, domain=domain, operands=got))
 
 
 def _no_slope(error: Exception, node: Value) -> Exception:
     """The error for a node whose local derivative does not exist."""
-    got = ", ".join(map(_described, node.parents))
-    name = f" (the node {brief(node.label)})" if node.label else ""
+    kind: type[Exception] = SlopeError
+    template = NO_SLOPE
     if isinstance(error, OverflowError):
-        return OverflowError(f"the slope of {node.op}{name} at {got} is too large for a float")
-    return SlopeError(
-        f"{node.op}{name} has a value at {got} but no slope, so no gradient passes there; "
-        "move the operand away from that point"
-    )
+        kind, template = OverflowError, SLOPE_TOO_LARGE
+    name = f" (the node {brief(node.label)})" if node.label else ""
+    got = ", ".join(map(_described, node.parents))
+    return kind(template.format(symbol=node.op, name=name, operands=got))

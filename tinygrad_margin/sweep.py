@@ -21,7 +21,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tinygrad_margin.draw import Moment, Picture, draw_moment
+from tinygrad_margin.draw import Picture, draw_moment
 from tinygrad_margin.engine import (
     CONSTANT,
     Value,
@@ -31,6 +31,7 @@ from tinygrad_margin.engine import (
     local_derivatives,
     topological_order,
 )
+from tinygrad_margin.moment import Moment
 from tinygrad_margin.notation import brief, glyph, number, subscript, written
 
 
@@ -67,22 +68,17 @@ class Step:
     names: dict[Value, str] = field(repr=False)
 
     def __str__(self) -> str:
-        name, root = self.names[self.node], self.names[next(reversed(self.names))]
+        heading, rules = wording(self.node, self.names)
         if self.node._primitive is CONSTANT:
-            return f"{name} is a constant: what arrives there stays there"
+            return heading
         if not self.contributions:
-            return f"{name} is a leaf: ∂{root}/∂{name} = {number(self.upstream)}"
-        lines = [f"{name} = {operation(self.node, self.names)}:"]
-        for parent, derivative, product, total in self.contributions:
-            if parent._primitive is CONSTANT:
-                continue
-            to = self.names[parent]
-            factors = written("*", [number(self.upstream), number(derivative)])
-            line = (
-                f"  ∂{root}/∂{to} += ∂{root}/∂{name} · ∂{name}/∂{to}"
-                f" = {factors.replace(glyph('*'), '·')} = {number(product)}"
-            )
-            lines.append(line if total == product else f"{line}, in all {number(total)}")
+            return f"{heading} {number(self.upstream)}"
+        lines = [heading]
+        for rule, (_, derivative, product, total) in zip(rules, self.contributions, strict=True):
+            if rule:
+                factors = written("*", [number(self.upstream), number(derivative)])
+                line = f"  {rule} = {factors.replace(glyph('*'), '·')} = {number(product)}"
+                lines.append(line if total == product else f"{line}, in all {number(total)}")
         because = reason(self.node, self.names)
         return "\n".join([*lines, f"  {because}"] if because else lines)
 
@@ -241,6 +237,25 @@ def named(order: list[Value]) -> dict[Value, str]:
             name = next(name for name in free if name not in taken)
         names[node] = name
     return names
+
+
+def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
+    """What a step says, but for the numbers: how it opens, and the chain rule for each operand.
+
+    Nothing is said of a constant operand: its rule is empty.
+    """
+    name, root = names[node], names[next(reversed(names))]
+    if node._primitive is CONSTANT:
+        return f"{name} is a constant: what arrives there stays there", []
+    if not node.parents:
+        return f"{name} is a leaf: ∂{root}/∂{name} =", []
+    rules = [
+        f"∂{root}/∂{names[to]} += ∂{root}/∂{name} · ∂{name}/∂{names[to]}"
+        if to._primitive is not CONSTANT
+        else ""
+        for to in node.parents
+    ]
+    return f"{name} = {operation(node, names)}:", rules
 
 
 def operation(node: Value, names: Mapping[Value, str]) -> str:

@@ -1,0 +1,323 @@
+"""A graph as an SVG whose parts can change: what the animation and the page are made of.
+
+Graphviz says where boxes and arrows go, once; how they look at a moment of the sweep is written
+here, each part in a group of its own. A box keeps room for the widest number it may come to show.
+
+    >>> from tinygrad_margin import Value, margin_loss
+    >>> figure = Figure(margin_loss(Value(0.3), Value(0.5)))
+    >>> len(figure.nodes), len(figure.edges), figure.titles[figure.J]
+    (7, 6, '<b><i>J</i></b> = max(<i>z</i>, 0)')
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from tinygrad_margin.draw import (
+    Picture,
+    box,
+    label_attribute,
+    settings,
+    span,
+    title,
+    too_many,
+)
+from tinygrad_margin.engine import CONSTANT, Value, as_node, topological_order
+from tinygrad_margin.moment import NO_GRADIENT, Arrow, Face, is_shown
+from tinygrad_margin.notation import brief, in_parentheses, number, typeset
+from tinygrad_margin.render import layout
+from tinygrad_margin.sweep import named
+
+_WIDEST = "−0.12345"  # what a box keeps room for
+ROW = 21.0  # the height of a line in a box
+_SIZES = {"title": 13, "value": 13, "gradient": 13, "kink": 10}
+
+# How the parts look, for an SVG on its own and for the page; colours by the names of PALETTES.
+STYLE = """\
+text { font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--ink) }
+.node text { text-anchor: middle }
+.node rect { fill: var(--operation); stroke: var(--grey) }
+.node.input rect { fill: var(--input); stroke: var(--blue) }
+.node.shared rect { fill: var(--shared); stroke: var(--blue); stroke-width: 2 }
+.node.constant rect { fill: var(--constant) }
+.node.root rect { fill: var(--root); stroke: var(--green); stroke-width: 3 }
+.node.waits rect { stroke: var(--pale); stroke-dasharray: 1 3; stroke-linecap: round }
+.node.pale rect { stroke: var(--pale); stroke-dasharray: 5 3 }
+.node.current rect { fill: var(--current); stroke: var(--red); stroke-width: 4; \
+stroke-dasharray: none }
+.node.failed rect { fill: var(--failed); stroke: var(--red); stroke-width: 3; \
+stroke-dasharray: 2 2 }
+.node .gradient, .node .kink { fill: var(--red) }
+.node .gradient.zero { fill: var(--quiet) }
+.node .kink { font-size: 10px }
+.i { font-style: italic }
+.b { font-weight: bold }
+path { fill: none }
+.forward path { stroke: var(--grey) }
+.forward polygon { fill: var(--grey) }
+.forward.quiet path { stroke: var(--pale); stroke-dasharray: 5 3 }
+.forward.quiet polygon { fill: var(--pale) }
+.back path { stroke: var(--red) }
+.back polygon { fill: var(--red) }
+.back text { font-size: 11px; fill: var(--red); text-anchor: middle }
+.back.quiet path { stroke: var(--pink); stroke-dasharray: 5 3 }
+.back.quiet polygon { fill: var(--pink) }
+.back.quiet text { fill: var(--quiet) }
+.back.undefined path { stroke-dasharray: 1 3 }
+"""
+LIGHT = {
+    "paper": "#ffffff", "ink": "#1b1f24", "grey": "#8a939d", "pale": "#c3c9cf",
+    "red": "#c0392b", "pink": "#cf9d96", "quiet": "#7a6663", "blue": "#2f66b3",
+    "green": "#1f7a43", "input": "#e8f1fd", "shared": "#c9dcf6", "constant": "#eff1f3",
+    "operation": "#ffffff", "root": "#e6f6ec", "current": "#fdf0ee", "failed": "#fbdcd7",
+}  # fmt: skip
+DARK = {
+    "paper": "#14171b", "ink": "#e8eaed", "grey": "#8d97a3", "pale": "#4d555f",
+    "red": "#ff8a7a", "pink": "#8f5a53", "quiet": "#b59f9b", "blue": "#6ea3ef",
+    "green": "#56c586", "input": "#1b2c45", "shared": "#28446d", "constant": "#262b31",
+    "operation": "#1a1e23", "root": "#17352a", "current": "#43221f", "failed": "#5a211b",
+}  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Where Graphviz puts an edge: the grey arrow, the red one (or ""), and its label.
+
+    Attributes:
+        forward: the path from the operand to the node.
+        tip: the arrow's head, the points of a polygon.
+        back: the path from the node to the operand.
+        back_tip: its head.
+        x: the middle of the label.
+        y: its base line.
+    """
+
+    forward: str
+    tip: str
+    back: str
+    back_tip: str
+    x: float
+    y: float
+
+
+class Layout(NamedTuple):
+    """Where everything goes, in points, y down.
+
+    Attributes:
+        width: of the whole.
+        height: of the whole.
+        centres: x and y of each box.
+        places: one for each edge.
+    """
+
+    width: float
+    height: float
+    centres: list[tuple[float, float]]
+    places: list[Place]
+
+
+class Figure:
+    """A graph with its names and its layout.
+
+    Args:
+        J: the root.
+        max_nodes: the largest graph to take.
+
+    Attributes:
+        nodes: in topological order.
+        edges: each node with each of its operands, node by node.
+        names: what the sentences of the sweep call each node.
+        titles: the first line of each box, as HTML.
+        symbols: ``∂J/∂node`` for each node, as HTML.
+        layout: where everything goes, from left to right.
+
+    Raises:
+        TypeError: J is no Value.
+        ValueError: more than max_nodes nodes.
+        RendererNotFound, TimeoutError: as ``draw``.
+    """
+
+    def __init__(self, J: Value, max_nodes: int = 400) -> None:
+        self.J = J
+        self.nodes = topological_order(as_node(J, "the picture of J"))
+        if len(self.nodes) > max_nodes:
+            raise too_many(len(self.nodes), max_nodes)
+        self.names = named(self.nodes)
+        self.edges = [(node, parent) for node in self.nodes for parent in node.parents]
+        bare = {n for n in self.nodes if n._primitive is CONSTANT and not brief(n.label)}
+        written = {n: name if n in bare else typeset(name) for n, name in self.names.items()}
+        self.titles = {n: "" if n in bare else title(n, written, 4) for n in self.nodes}
+        self.symbols = {n: f"∂{written[J]}/∂{written[n]}" for n in self.nodes}
+        self.sizes: list[tuple[float, float]] = []
+        self.layout = self.laid_out("LR")
+
+    def laid_out(self, direction: str) -> Layout:
+        """Where everything goes if values flow in this direction ("LR", "TB")."""
+        index = {node: i for i, node in enumerate(self.nodes)}
+        uses = Counter(parent for _, parent in self.edges)
+        reach = span(self.nodes)
+        picture = Picture(**settings(len(self.nodes), len(self.edges), reach, direction))
+        for node, i in index.items():
+            lines = list(self._rows(node, uses[node]).values())
+            picture.node(f"n{i}", label=box(lines, ("black", "white", "", 1), ""))
+        label = label_attribute(reach)
+        for e, (node, parent) in enumerate(self.edges):
+            ends = f"n{index[parent]}", f"n{index[node]}"
+            picture.edge(*ends, comment=f"forward {e}")
+            if is_shown(node, parent):
+                picture.edge(*ends, dir="back", comment=f"back {e}", **{label: _label(node)})
+        found = json.loads(layout(picture.source, "json0"))
+        x0, y0, x1, y1 = map(float, found["bb"].split(","))
+        pad = 14.0
+        left, top = pad - x0, pad + y1
+
+        def points(text: str) -> list[tuple[float, float]]:
+            pairs = (pair.split(",") for pair in text.split())
+            return [(round(float(x) + left, 1), round(top - float(y), 1)) for x, y in pairs]
+
+        boxes = [each for each in found["objects"] if "pos" in each]
+        self.sizes = [
+            (round(72 * float(each["width"]), 1), round(72 * float(each["height"]), 1))
+            for each in boxes
+        ]
+        drawn = {each["comment"]: each for each in found["edges"]}
+        places = []
+        for e in range(len(self.edges)):
+            forward, back = drawn[f"forward {e}"], drawn.get(f"back {e}")
+            grey, red, x, y = _curve(points, forward["pos"]), ("", ""), 0.0, 0.0
+            if back is not None:
+                red, ((x, y),) = _curve(points, back["pos"]), points(back.get("lp") or back["xlp"])
+            places.append(Place(*grey, *red, x, round(y + 4, 1)))
+        centres = [points(each["pos"])[0] for each in boxes]
+        width, height = (round(side + 2 * pad, 1) for side in (x1 - x0, y1 - y0))
+        return Layout(width, height, centres, places)
+
+    def _rows(self, node: Value, uses: int) -> dict[str, str]:
+        """The widest text that each line of the box is to hold."""
+        rows = {"title": self.titles[node]} if self.titles[node] else {}
+        is_constant = node._primitive is CONSTANT
+        rows["value"] = number(node.data) if is_constant else _WIDEST
+        if not is_constant:
+            more = " so far" if uses > 1 and node is not self.J else ""
+            rows["gradient"] = f"{self.symbols[node]} = {_WIDEST}{more}"
+        if node._primitive.kink:
+            rows["kink"] = f'<font point-size="10">{node._primitive.kink}</font>'
+        return rows
+
+    def node(self, i: int, face: Face, state: str = "", attributes: str = "") -> str:
+        """A node's box as SVG, with the face that it shows.
+
+        Args:
+            i: its place in ``nodes``.
+            face: what it shows.
+            state: "current", or what else it is besides.
+            attributes: of its group.
+        """
+        node, (width, height) = self.nodes[i], self.sizes[i]
+        x, y = self.layout.centres[i]
+        rows = self._rows(node, 0)
+        texts = {"title": _spans(self.titles[node]), "value": face.value, "kink": face.kink}
+        if "gradient" in rows:
+            equals = equated(face.gradient)
+            texts["gradient"] = (
+                f'{_spans(self.symbols[node])}<tspan class="number">{equals}</tspan>'
+            )
+        step = height / len(rows)
+        lines = []
+        for row, name in enumerate(rows):
+            base = round((row + 0.5) * step - height / 2 + 0.35 * _SIZES[name], 1)
+            zero = " zero" if name == "gradient" and face.gradient in ("0", "0 so far") else ""
+            hidden = ' visibility="hidden"' if name == "gradient" and not face.gradient else ""
+            lines.append(f'<text class="{name}{zero}" y="{base}"{hidden}>{texts[name]}</text>')
+        corners = ' rx="6"' if not node.parents or node is self.J else ""
+        kinds = " ".join(filter(None, ("node", face.kind, face.state, state)))
+        return (
+            f'<g class="{kinds}" transform="translate({x} {y})"{attributes}>'
+            f'<rect x="{-width / 2:g}" y="{-height / 2:g}" width="{width:g}" height="{height:g}"'
+            f"{corners}/>{''.join(lines)}</g>"
+        )
+
+    def forward(self, e: int, quiet: bool, attributes: str = "") -> str:
+        """The grey arrow of an edge."""
+        place = self.layout.places[e]
+        kinds = "forward quiet" if quiet else "forward"
+        return (
+            f'<g class="{kinds}"{attributes}><path d="{place.forward}"/>'
+            f'<polygon points="{place.tip}"/></g>'
+        )
+
+    def back(self, e: int, arrow: Arrow, attributes: str = "") -> str:
+        """The red arrow of an edge that has one."""
+        place = self.layout.places[e]
+        kinds = " ".join(filter(None, ("back", arrow.back)))
+        return (
+            f'<g class="{kinds}"{attributes}><path d="{place.back}" '
+            f'stroke-width="{stroke(arrow)}"/><polygon points="{place.back_tip}"/>'
+            f'<text x="{place.x}" y="{place.y}">{arrow.text}</text></g>'
+        )
+
+
+def equated(gradient: str) -> str:
+    """What follows ∂J/∂node in its box."""
+    if not gradient:
+        return ""
+    return f" {gradient}" if gradient == NO_GRADIENT else f" = {gradient}"
+
+
+def stroke(arrow: Arrow) -> str:
+    """How wide a red arrow is, as text."""
+    return f"{0.8 + 1.4 * arrow.share:.2f}" if arrow.back == "live" else "1"
+
+
+def _label(node: Value) -> str:
+    """The widest text that the red arrows of a node may come to show."""
+    row = node._primitive
+    if row.slopes is not None:
+        longest = max((number(slope) for slope in row.slopes), key=len)
+    else:
+        longest = "−1" if row.kink else _WIDEST[:-1]
+    return f"×{in_parentheses(longest)}"
+
+
+def _curve(points: Any, position: str) -> tuple[str, str]:
+    """An edge's path and the polygon of its head, from Graphviz's ``pos``."""
+    end, _, rest = position.partition(" ")
+    (tip,), way = points(end[2:]), points(rest)
+    if end[0] == "s":  # drawn backward
+        way.reverse()
+    (x0, y0), *others = way
+    curve = " ".join(f"{x:g} {y:g}" for x, y in others)
+    return f"M{x0:g} {y0:g}C{curve}", _head(way[-1], tip)
+
+
+def _head(base: tuple[float, float], tip: tuple[float, float]) -> str:
+    """An arrow's head, as the points of a polygon."""
+    dx, dy = tip[0] - base[0], tip[1] - base[1]
+    length = (dx * dx + dy * dy) ** 0.5 or 1.0
+    wide = 2.8 / length
+    corners: Iterable[tuple[float, float]] = (
+        (base[0] - dy * wide, base[1] + dx * wide), tip, (base[0] + dy * wide, base[1] - dx * wide),
+    )  # fmt: skip
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+
+
+def _spans(markup: str) -> str:
+    """HTML of the kind that ``typeset`` writes, as SVG."""
+    spans, styles, level, now = [], set[str](), 0.0, 0.0
+    for piece in re.split(r"(</?(?:b|i|sub|sup)>)", markup):
+        if tag := re.fullmatch(r"<(/?)(\w+)>", piece):
+            closes, name = tag.groups()
+            if name in ("b", "i"):
+                styles ^= {name}
+            else:
+                level = 0.0 if closes else 3.5 if name == "sub" else -5.0
+        elif piece:
+            kinds = f' class="{" ".join(sorted(styles))}"' if styles else ""
+            shift = f' dy="{level - now:g}"' if level != now else ""
+            size = ' font-size="10"' if level else ""
+            now = level
+            spans.append(f"<tspan{kinds}{shift}{size}>{piece}</tspan>")
+    return "".join(spans)

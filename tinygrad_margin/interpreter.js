@@ -1,0 +1,263 @@
+// The recorded graph, evaluated and differentiated in the browser, as engine.py does it.
+//
+//   const graph = new Graph(spec);                    // what page.py wrote down, see page.spec
+//   const {values, errors} = graph.evaluate([…]);     // from one number for each leaf
+//   const {totals, steps, error} = graph.sweep(values, 3);   // three steps of the reverse sweep
+//   graph.sentence(steps[2], values);                 // what print(step) says
+//
+// TABLE, the operations, is written by javascript.py from the table of primitives; m is the
+// mathematics that its functions use. Where Python raises, so does m: with Python's kind of error.
+"use strict";
+
+class EngineError extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+const outside = (message) => { throw new EngineError("ValueError", message); };
+
+function finite(result, ...operands) {
+  if (Math.abs(result) === Infinity && operands.every(Number.isFinite)) {
+    throw new EngineError("OverflowError", "math range error");
+  }
+  return result;
+}
+
+const m = {
+  div(a, b) {
+    if (b === 0) throw new EngineError("ZeroDivisionError", "float division by zero");
+    return a / b;
+  },
+  exp: (a) => finite(Math.exp(a), a),
+  log: (a) => (a <= 0 ? outside("math domain error") : Math.log(a)),
+  sqrt: (a) => (a < 0 ? outside("math domain error") : Math.sqrt(a)),
+  sin: (a) => (Math.abs(a) === Infinity ? outside("math domain error") : Math.sin(a)),
+  cos: (a) => (Math.abs(a) === Infinity ? outside("math domain error") : Math.cos(a)),
+  tanh: Math.tanh,
+  abs: Math.abs,
+  sigmoid(a) {
+    if (a >= 0) return 1 / (1 + Math.exp(-a));
+    const e = Math.exp(a);
+    return e / (1 + e);
+  },
+  pow(a, b) {
+    if (a === 0 && b < 0) {
+      throw new EngineError(
+        "ZeroDivisionError", "a base other than 0 where the exponent is negative");
+    }
+    if (a < 0 && Number.isFinite(b) && b % 1 !== 0) {
+      outside("a base from 0 up where the exponent is no whole number");
+    }
+    // C has 1 ** nan = 1 and (-1) ** inf = 1; JavaScript has NaN.
+    if (a === 1 || (a === -1 && Math.abs(b) === Infinity)) return 1;
+    return finite(Math.pow(a, b), a, b);
+  },
+  xlogy: (x, y) => (y === 0 ? 0 : x * m.log(y)),
+  maximum: (a, b) => (a > b || Number.isNaN(a) ? a : b),
+  step: (a, b, tie) => (a > b ? 1 : a < b ? 0 : a === b ? tie : NaN),
+  is_zero: (a) => (a === 0 ? 1 : 0),
+};
+
+// ---- How numbers are written: notation.number and Python's repr -------------------------------
+
+function number(x, signed = false, precision = 4) {
+  if (Number.isNaN(x)) return "undefined";
+  let text;
+  if (Math.abs(x) === Infinity) {
+    text = "∞";
+  } else {
+    let [digits, exponent] = rounded(Math.abs(x), precision).split("e");
+    exponent = Number(exponent);
+    digits = digits.replace(".", "");
+    if (exponent < -4 || exponent >= precision) {
+      text = trimmed(`${digits[0]}.${digits.slice(1)}`) + `e${exponent}`;
+    } else if (exponent < 0) {
+      text = trimmed(`0.${"0".repeat(-exponent - 1)}${digits}`);
+    } else {
+      text = trimmed(`${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`);
+    }
+  }
+  const sign = x < 0 ? "-" : signed && x > 0 ? "+" : "";
+  return (sign + text).replace(/-/g, "−");
+}
+
+// To so many significant digits, a tie to the even digit, as Python rounds.
+function rounded(x, precision) {
+  const up = x.toExponential(precision - 1);
+  const exact = x.toExponential(60);
+  const [digits, exponent] = exact.split("e");
+  const isTie = /^50*$/.test(digits.slice(precision + 1));
+  if (!isTie || "02468".includes(up.split("e")[0].at(-1))) return up;
+  return `${digits.slice(0, precision + 1)}e${exponent}`;  // cut off: the digit before is even
+}
+
+const trimmed = (decimal) => decimal.replace(/\.?0*$/, "");
+
+function repr(x) {
+  if (Number.isNaN(x)) return "nan";
+  if (!Number.isFinite(x)) return x < 0 ? "-inf" : "inf";
+  if (Object.is(x, -0)) return "-0.0";
+  const [digits, exponent] = x.toExponential().split("e");
+  const size = Math.abs(Number(exponent));
+  if (x !== 0 && (exponent < -4 || exponent >= 16)) {
+    return `${digits}e${exponent[0]}${String(size).padStart(2, "0")}`;
+  }
+  return Number.isInteger(x) ? `${x}.0` : String(x);
+}
+
+const inParentheses = (term) => (term.startsWith("−") ? `(${term})` : term);
+
+// One pass, so that a label that looks like a placeholder stays a label.
+const filled = (template, words) => template.replace(/\{(\w+)\}/g, (_, word) => words[word]);
+
+// ---- The graph --------------------------------------------------------------------------------
+
+class Graph {
+  // spec.nodes, operands first and the root last: {op, in, label, name, heading, rules, …};
+  // spec.errors: the engine's messages.
+  constructor(spec) {
+    this.nodes = spec.nodes;
+    this.errors = spec.errors;
+    this.root = spec.nodes.length - 1;
+    this.rows = spec.nodes.map((node) => TABLE[node.op]);
+  }
+
+  // The values from one number for each leaf, given by its index. A node that has no value is NaN,
+  // and stands in errors with the reason; so are, without a reason, the nodes computed from it.
+  evaluate(leaves) {
+    const values = new Float64Array(this.nodes.length);
+    const errors = new Map();
+    const lost = new Set();
+    this.nodes.forEach((node, i) => {
+      const row = this.rows[i];
+      if (row === undefined) {
+        values[i] = leaves[i];
+      } else if (node.in.some((operand) => lost.has(operand))) {
+        values[i] = NaN;
+        lost.add(i);
+      } else {
+        try {
+          values[i] = row.value(...node.in.map((operand) => values[operand]));
+        } catch (error) {
+          if (!(error instanceof EngineError)) throw error;
+          values[i] = NaN;
+          lost.add(i);
+          errors.set(i, this.hasNoValue(error, i, values));
+        }
+      }
+    });
+    return {values, errors, lost};
+  }
+
+  // The reverse sweep. A local derivative that does not exist is NaN, and its node stands in
+  // errors; `steps` ends before the first of them, as ReverseSweep does.
+  sweep(values, count = this.nodes.length) {
+    const totals = new Float64Array(this.nodes.length);
+    const derivatives = this.nodes.map((_, i) => this.rows[i] && NONE);
+    const errors = new Map();
+    const steps = [];
+    totals[this.root] = 1;
+    for (let i = this.root; i > this.root - count; i--) {
+      const node = this.nodes[i];
+      const upstream = totals[i];
+      const contributions = [];
+      if (this.rows[i]) {
+        try {
+          derivatives[i] = this.partials(i, values);
+        } catch (error) {
+          if (!(error instanceof EngineError)) throw error;
+          derivatives[i] = node.in.map(() => NaN);
+          errors.set(i, this.hasNoSlope(error, i, values));
+        }
+        node.in.forEach((operand, place) => {
+          const derivative = derivatives[i][place];
+          const product = upstream * derivative;
+          totals[operand] += product;
+          contributions.push({operand, derivative, product, total: totals[operand]});
+        });
+      }
+      if (errors.size === 0) steps.push({node: i, upstream, contributions});
+    }
+    return {totals, derivatives, errors, steps};
+  }
+
+  partials(i, values) {
+    const operands = this.nodes[i].in.map((operand) => values[operand]);
+    return this.rows[i].partials(...operands, values[i]);
+  }
+
+  // What print(step) says.
+  sentence(step, values) {
+    const node = this.nodes[step.node];
+    if (node.op === "constant") return node.heading;
+    if (node.op === "leaf") return `${node.heading} ${number(step.upstream)}`;
+    const lines = [node.heading];
+    step.contributions.forEach(({derivative, product, total}, place) => {
+      if (!node.rules[place]) return;
+      const factors = [step.upstream, derivative].map((x) => inParentheses(number(x))).join(" · ");
+      const line = `  ${node.rules[place]} = ${factors} = ${number(product)}`;
+      lines.push(total === product ? line : `${line}, in all ${number(total)}`);
+    });
+    const because = this.reason(step.node, values);
+    return (because ? [...lines, `  ${because}`] : lines).join("\n");
+  }
+
+  // Why the gradient goes where it goes, for an operation with a kink; else empty.
+  reason(i, values) {
+    const {cases} = this.rows[i] ?? {};
+    if (!cases) return "";
+    const [a, b] = this.compared(i, values);
+    const operands = this.nodes[i].in;
+    const said = operands.map((operand) => {
+      const value = number(values[operand]);
+      const name = this.nodes[operand].name;
+      return name === value ? value : `${name} = ${value}`;
+    });
+    const names = operands.map((operand) => this.nodes[operand].name);
+    const words = {a: said[0], b: said.at(-1), x: names[0], y: names.at(-1)};
+    return filled(cases[a > b ? 0 : a < b ? 2 : 1], words);
+  }
+
+  // The two numbers that an operation with a kink compares: its operands, or the one and 0.
+  compared(i, values) {
+    return [...this.nodes[i].in.map((operand) => values[operand]), 0].slice(0, 2);
+  }
+
+  isAtKink(i, values) {
+    if (!this.rows[i]?.kink) return false;
+    const [a, b] = this.compared(i, values);
+    return a === b;
+  }
+
+  hasNoValue(error, i, values) {
+    const {symbol, domain} = this.rows[i];
+    const template = error.kind === "OverflowError" ? this.errors.tooLarge : this.errors.needs;
+    const words = {symbol, domain: domain || error.message, operands: this.got(i, values)};
+    return new EngineError(error.kind, filled(template, words));
+  }
+
+  hasNoSlope(error, i, values) {
+    const isTooLarge = error.kind === "OverflowError";
+    const {label} = this.nodes[i];
+    const words = {
+      symbol: this.rows[i].symbol,
+      name: label ? ` (the node ${label})` : "",
+      operands: this.got(i, values),
+    };
+    const template = isTooLarge ? this.errors.slopeTooLarge : this.errors.noSlope;
+    return new EngineError(isTooLarge ? error.kind : "SlopeError", filled(template, words));
+  }
+
+  // The operands of a node in an error message.
+  got(i, values) {
+    const described = (operand) => {
+      const {label} = this.nodes[operand];
+      return label ? `${label} = ${repr(values[operand])}` : repr(values[operand]);
+    };
+    return this.nodes[i].in.map(described).join(", ");
+  }
+}
+
+const NONE = [];
