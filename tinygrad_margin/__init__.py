@@ -8,6 +8,7 @@
 (-1.0, 1.0)
 """
 
+from tinygrad_margin.animate import animate
 from tinygrad_margin.draw import beside, draw
 from tinygrad_margin.engine import (
     SlopeError,
@@ -20,12 +21,14 @@ from tinygrad_margin.engine import (
 from tinygrad_margin.explain import evaluation_trace, explain
 from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
+from tinygrad_margin.page import page
 from tinygrad_margin.sweep import ReverseSweep
 
 __all__ = [
     "ReverseSweep",
     "SlopeError",
     "Value",
+    "animate",
     "beside",
     "depends_on",
     "draw",
@@ -37,6 +40,7 @@ __all__ = [
     "maximum",
     "minimum",
     "multiclass_margin_loss",
+    "page",
     "paths",
     "topological_order",
 ]

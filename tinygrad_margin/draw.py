@@ -208,8 +208,8 @@ def _picture(
             equals = " = " if node in names and face.gradient != NO_GRADIENT else " "
             colour = _QUIET_TEXT if moment.totals[node] == 0.0 else _RED
             lines.append(f'<font color="{colour}">{what}{equals}{face.gradient}</font>')
-        if face.kink:
-            lines.append(f'<font color="{_RED}">{face.kink}</font>')
+        if gradients and face.case == 1 and face.state != "waits":
+            lines.append(f'<font color="{_RED}">{node._primitive.kink}</font>')
         look = _CURRENT if node is moment.current else _BOXES[face.kind]
         picture.node(ids[node], label=box(lines, look, _STYLES[face.state]))
     label = label_attribute(reach)

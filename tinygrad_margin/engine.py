@@ -207,8 +207,7 @@ class Value:
     @property
     def is_at_kink(self) -> bool:
         """Is the node's operation at its kink, where it has no slope but a choice of them?"""
-        a, b = compared(self)
-        return bool(self._primitive.kink) and a == b
+        return case(self) == 1
 
     # What micrograd's notebooks (trace, draw_dot) ask for.
     _prev, _op = parents, op
@@ -478,10 +477,15 @@ def _sweep(J: Value) -> dict[Value, float]:
     return leaves
 
 
-def compared(node: Value) -> tuple[float, float]:
-    """The two numbers that an operation with a kink compares: its operands, or the one and 0."""
-    a, b, *_ = (*(parent.data for parent in node.parents), 0.0, 0.0)
-    return a, b
+def case(node: Value) -> int | None:
+    """Which case of an operation with a kink this is: 0 (a > b), 1 (a = b, the kink), 2 (a < b).
+
+    a and b are its operands, or the one and 0. None for other operations, and where one is nan.
+    """
+    if node._primitive.cases is None:
+        return None
+    a, b, *_ = (*(parent.data for parent in node.parents), 0.0)
+    return 0 if a > b else 1 if a == b else 2 if a < b else None
 
 
 def add_gradients(totals: Mapping[Value, float]) -> None:

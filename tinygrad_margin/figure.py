@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_margin.draw import (
@@ -33,8 +33,9 @@ from tinygrad_margin.render import layout
 from tinygrad_margin.sweep import named
 
 _WIDEST = "−0.12345"  # what a box keeps room for
+MOST = 8  # inputs whose gradient is said
 ROW = 21.0  # the height of a line in a box
-_SIZES = {"title": 13, "value": 13, "gradient": 13, "kink": 10}
+_SIZES = {"title": 13, "value": 13, "gradient": 13, "regime": 10}
 
 # How the parts look, for an SVG on its own and for the page; colours by the names of PALETTES.
 STYLE = """\
@@ -51,9 +52,11 @@ text { font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--i
 stroke-dasharray: none }
 .node.failed rect { fill: var(--failed); stroke: var(--red); stroke-width: 3; \
 stroke-dasharray: 2 2 }
-.node .gradient, .node .kink { fill: var(--red) }
+.node .gradient, .node .case1 { fill: var(--red) }
 .node .gradient.zero { fill: var(--quiet) }
-.node .kink { font-size: 10px }
+.case0, .case1, .case2 { font-size: 10px; fill: var(--soft); display: none }
+.node[data-case="0"] .case0, .node[data-case="1"] .case1, .node[data-case="2"] .case2 \
+{ display: inline }
 .i { font-style: italic }
 .b { font-weight: bold }
 path { fill: none }
@@ -71,14 +74,16 @@ path { fill: none }
 """
 LIGHT = {
     "paper": "#ffffff", "ink": "#1b1f24", "grey": "#8a939d", "pale": "#c3c9cf",
-    "red": "#c0392b", "pink": "#cf9d96", "quiet": "#7a6663", "blue": "#2f66b3",
-    "green": "#1f7a43", "input": "#e8f1fd", "shared": "#c9dcf6", "constant": "#eff1f3",
+    "red": "#c0392b", "pink": "#cf9d96", "quiet": "#7a6663", "soft": "#4f5963", "blue": "#2f66b3",
+    "green": "#1f7a43",
+    "input": "#e8f1fd", "shared": "#c9dcf6", "constant": "#eff1f3",
     "operation": "#ffffff", "root": "#e6f6ec", "current": "#fdf0ee", "failed": "#fbdcd7",
 }  # fmt: skip
 DARK = {
     "paper": "#14171b", "ink": "#e8eaed", "grey": "#8d97a3", "pale": "#4d555f",
-    "red": "#ff8a7a", "pink": "#8f5a53", "quiet": "#b59f9b", "blue": "#6ea3ef",
-    "green": "#56c586", "input": "#1b2c45", "shared": "#28446d", "constant": "#262b31",
+    "red": "#ff8a7a", "pink": "#8f5a53", "quiet": "#b59f9b", "soft": "#b3bcc6", "blue": "#6ea3ef",
+    "green": "#56c586",
+    "input": "#1b2c45", "shared": "#28446d", "constant": "#262b31",
     "operation": "#1a1e23", "root": "#17352a", "current": "#43221f", "failed": "#5a211b",
 }  # fmt: skip
 
@@ -128,10 +133,14 @@ class Figure:
 
     Attributes:
         nodes: in topological order.
+        index: their places in it.
         edges: each node with each of its operands, node by node.
         names: what the sentences of the sweep call each node.
+        written: the same as HTML.
         titles: the first line of each box, as HTML.
         symbols: ``∂J/∂node`` for each node, as HTML.
+        leaves: those with a label, in the order of their names, constants last.
+        sizes: width and height of each box.
         layout: where everything goes, from left to right.
 
     Raises:
@@ -145,18 +154,23 @@ class Figure:
         self.nodes = topological_order(as_node(J, "the picture of J"))
         if len(self.nodes) > max_nodes:
             raise too_many(len(self.nodes), max_nodes)
+        self.index = {node: i for i, node in enumerate(self.nodes)}
         self.names = named(self.nodes)
         self.edges = [(node, parent) for node in self.nodes for parent in node.parents]
         bare = {n for n in self.nodes if n._primitive is CONSTANT and not brief(n.label)}
-        written = {n: name if n in bare else typeset(name) for n, name in self.names.items()}
-        self.titles = {n: "" if n in bare else title(n, written, 4) for n in self.nodes}
-        self.symbols = {n: f"∂{written[J]}/∂{written[n]}" for n in self.nodes}
+        self.written = {n: name if n in bare else typeset(name) for n, name in self.names.items()}
+        self.titles = {n: "" if n in bare else title(n, self.written, 4) for n in self.nodes}
+        self.symbols = {n: f"∂{self.written[J]}/∂{self.written[n]}" for n in self.nodes}
+        labelled = (n for n in self.nodes if not n.parents and brief(n.label))
+        self.leaves = sorted(
+            labelled, key=lambda n: (n._primitive is CONSTANT, _natural(self.names[n]))
+        )
         self.sizes: list[tuple[float, float]] = []
         self.layout = self.laid_out("LR")
 
     def laid_out(self, direction: str) -> Layout:
         """Where everything goes if values flow in this direction ("LR", "TB")."""
-        index = {node: i for i, node in enumerate(self.nodes)}
+        index = self.index
         uses = Counter(parent for _, parent in self.edges)
         reach = span(self.nodes)
         picture = Picture(**settings(len(self.nodes), len(self.edges), reach, direction))
@@ -198,14 +212,38 @@ class Figure:
     def _rows(self, node: Value, uses: int) -> dict[str, str]:
         """The widest text that each line of the box is to hold."""
         rows = {"title": self.titles[node]} if self.titles[node] else {}
-        is_constant = node._primitive is CONSTANT
-        rows["value"] = number(node.data) if is_constant else _WIDEST
-        if not is_constant:
+        rows["value"] = _WIDEST if self.titles[node] else number(node.data)
+        if node._primitive is not CONSTANT:
             more = " so far" if uses > 1 and node is not self.J else ""
             rows["gradient"] = f"{self.symbols[node]} = {_WIDEST}{more}"
         if node._primitive.kink:
-            rows["kink"] = f'<font point-size="10">{node._primitive.kink}</font>'
+            rows["regime"] = f'<font point-size="10">{node._primitive.kink}</font>'
         return rows
+
+    @property
+    def opening(self) -> str:
+        """What is said before the first step of the sweep."""
+        root = self.names[self.J]
+        return f"The sweep starts at {root}, where ∂{root}/∂{root} = 1."
+
+    def outcome(self, totals: Mapping[Value, float]) -> str:
+        """What is said after the last step: J, and ∂J/∂input for the first few inputs."""
+        root = self.names[self.J]
+        said = [f"{root} = {number(self.J.data)}"]
+        inputs = [leaf for leaf in self.leaves if leaf._primitive is not CONSTANT]
+        for leaf in inputs[:MOST]:
+            said.append(f"∂{root}/∂{self.names[leaf]} = {number(totals[leaf], signed=True)}")
+        return ", ".join([*said, "…"] if len(inputs) > MOST else said)
+
+    def svg(
+        self, contents: Iterable[str], attributes: str = "", width: float = 0.0, below: float = 0.0
+    ) -> str:
+        """The SVG around the parts, at least so wide, with so much room below."""
+        width, height = max(self.layout.width, width), self.layout.height + below
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
+            f'width="{width:g}" height="{height:g}"{attributes}>{"".join(contents)}</svg>'
+        )
 
     def node(self, i: int, face: Face, state: str = "", attributes: str = "") -> str:
         """A node's box as SVG, with the face that it shows.
@@ -218,27 +256,42 @@ class Figure:
         """
         node, (width, height) = self.nodes[i], self.sizes[i]
         x, y = self.layout.centres[i]
-        rows = self._rows(node, 0)
-        texts = {"title": _spans(self.titles[node]), "value": face.value, "kink": face.kink}
-        if "gradient" in rows:
-            equals = equated(face.gradient)
-            texts["gradient"] = (
-                f'{_spans(self.symbols[node])}<tspan class="number">{equals}</tspan>'
-            )
+        rows = list(self._rows(node, 0))
         step = height / len(rows)
         lines = []
         for row, name in enumerate(rows):
-            base = round((row + 0.5) * step - height / 2 + 0.35 * _SIZES[name], 1)
-            zero = " zero" if name == "gradient" and face.gradient in ("0", "0 so far") else ""
-            hidden = ' visibility="hidden"' if name == "gradient" and not face.gradient else ""
-            lines.append(f'<text class="{name}{zero}" y="{base}"{hidden}>{texts[name]}</text>')
+            base = f'y="{(row + 0.5) * step - height / 2 + 0.35 * _SIZES[name]:.1f}"'
+            if name == "regime":
+                lines += [f'<text class="case{i}" {base}>{text}</text>'
+                          for i, text in enumerate(self._regimes(node))]  # fmt: skip
+            elif name == "gradient":
+                lines.append(self._gradient(node, face.gradient, base))
+            else:
+                text = _spans(self.titles[node]) if name == "title" else face.value
+                lines.append(f'<text class="{name}" {base}>{text}</text>')
         corners = ' rx="6"' if not node.parents or node is self.J else ""
         kinds = " ".join(filter(None, ("node", face.kind, face.state, state)))
+        if face.case is not None:
+            attributes += f' data-case="{face.case}"'
         return (
             f'<g class="{kinds}" transform="translate({x} {y})"{attributes}>'
             f'<rect x="{-width / 2:g}" y="{-height / 2:g}" width="{width:g}" height="{height:g}"'
             f"{corners}/>{''.join(lines)}</g>"
         )
+
+    def _gradient(self, node: Value, gradient: str, base: str) -> str:
+        """The line of the box that says ∂J/∂node."""
+        kinds = "gradient zero" if gradient.partition(" ")[0] == "0" else "gradient"
+        hidden = "" if gradient else ' visibility="hidden"'
+        symbol = self.symbols[node]
+        level = ' dy="-3.5"' if symbol.endswith("</sub>") else ""
+        text = f'{_spans(symbol)}<tspan class="number"{level}>{equated(gradient)}</tspan>'
+        return f'<text class="{kinds}" {base}{hidden}>{text}</text>'
+
+    def _regimes(self, node: Value) -> Iterator[str]:
+        """What is said on either side of a kink, and on it."""
+        x, *_, y = [self.written[parent] for parent in node.parents] * 2
+        return (_spans(text.format(x=x, y=y)) for text in node._primitive.regimes or ())
 
     def forward(self, e: int, quiet: bool, attributes: str = "") -> str:
         """The grey arrow of an edge."""
@@ -249,15 +302,22 @@ class Figure:
             f'<polygon points="{place.tip}"/></g>'
         )
 
-    def back(self, e: int, arrow: Arrow, attributes: str = "") -> str:
-        """The red arrow of an edge that has one."""
+    def back(self, e: int, arrow: Arrow, attributes: str = "", state: str = "") -> str:
+        """The red arrow of an edge that has one; with a state, its path has length 1."""
         place = self.layout.places[e]
-        kinds = " ".join(filter(None, ("back", arrow.back)))
+        kinds = " ".join(filter(None, ("back", arrow.back, state)))
+        length = ' pathLength="1"' if state else ""
         return (
-            f'<g class="{kinds}"{attributes}><path d="{place.back}" '
+            f'<g class="{kinds}"{attributes}><path{length} d="{place.back}" '
             f'stroke-width="{stroke(arrow)}"/><polygon points="{place.back_tip}"/>'
             f'<text x="{place.x}" y="{place.y}">{arrow.text}</text></g>'
         )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts x_2 before x_10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def equated(gradient: str) -> str:

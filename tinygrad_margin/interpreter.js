@@ -62,35 +62,34 @@ const m = {
 
 // ---- How numbers are written: notation.number and Python's repr -------------------------------
 
-function number(x, signed = false, precision = 4) {
+function number(x, {signed = false, precision = 4} = {}) {
   if (Number.isNaN(x)) return "undefined";
   let text;
   if (Math.abs(x) === Infinity) {
     text = "∞";
   } else {
-    let [digits, exponent] = rounded(Math.abs(x), precision).split("e");
-    exponent = Number(exponent);
-    digits = digits.replace(".", "");
-    if (exponent < -4 || exponent >= precision) {
-      text = trimmed(`${digits[0]}.${digits.slice(1)}`) + `e${exponent}`;
-    } else if (exponent < 0) {
-      text = trimmed(`0.${"0".repeat(-exponent - 1)}${digits}`);
+    const [decimal, exponent] = rounded(Math.abs(x), precision).split("e");
+    const digits = decimal.replace(".", "");
+    const e = Number(exponent);
+    if (e < -4 || e >= precision) {
+      text = trimmed(decimal) + `e${e}`;
+    } else if (e < 0) {
+      text = trimmed(`0.${"0".repeat(-e - 1)}${digits}`);
     } else {
-      text = trimmed(`${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`);
+      text = trimmed(`${digits.slice(0, e + 1)}.${digits.slice(e + 1)}`);
     }
   }
   const sign = x < 0 ? "-" : signed && x > 0 ? "+" : "";
   return (sign + text).replace(/-/g, "−");
 }
 
-// To so many significant digits, a tie to the even digit, as Python rounds.
+// To so many significant digits, 2 or more; a tie goes to the even digit, as in Python.
 function rounded(x, precision) {
   const up = x.toExponential(precision - 1);
-  const exact = x.toExponential(60);
-  const [digits, exponent] = exact.split("e");
+  const [digits, exponent] = x.toExponential(60).split("e");
   const isTie = /^50*$/.test(digits.slice(precision + 1));
-  if (!isTie || "02468".includes(up.split("e")[0].at(-1))) return up;
-  return `${digits.slice(0, precision + 1)}e${exponent}`;  // cut off: the digit before is even
+  const isEven = /[02468]e/.test(up);
+  return isTie && !isEven ? `${digits.slice(0, precision + 1)}e${exponent}` : up;
 }
 
 const trimmed = (decimal) => decimal.replace(/\.?0*$/, "");
@@ -151,39 +150,39 @@ class Graph {
     return {values, errors, lost};
   }
 
-  // The reverse sweep. A local derivative that does not exist is NaN, and its node stands in
+  // The reverse sweep, its first `count` steps. `handed` holds what each node that has had its turn
+  // hands to its operands. A local derivative that does not exist is NaN, and its node stands in
   // errors; `steps` ends before the first of them, as ReverseSweep does.
   sweep(values, count = this.nodes.length) {
     const totals = new Float64Array(this.nodes.length);
-    const derivatives = this.nodes.map((_, i) => this.rows[i] && NONE);
+    const handed = new Array(this.nodes.length);
     const errors = new Map();
     const steps = [];
     totals[this.root] = 1;
     for (let i = this.root; i > this.root - count; i--) {
-      const node = this.nodes[i];
+      const operands = this.nodes[i].in;
       const upstream = totals[i];
-      const contributions = [];
-      if (this.rows[i]) {
-        try {
-          derivatives[i] = this.partials(i, values);
-        } catch (error) {
-          if (!(error instanceof EngineError)) throw error;
-          derivatives[i] = node.in.map(() => NaN);
-          errors.set(i, this.hasNoSlope(error, i, values));
-        }
-        node.in.forEach((operand, place) => {
-          const derivative = derivatives[i][place];
-          const product = upstream * derivative;
-          totals[operand] += product;
-          contributions.push({operand, derivative, product, total: totals[operand]});
-        });
+      let derivatives = [];
+      try {
+        derivatives = this.partials(i, values);
+      } catch (error) {
+        if (!(error instanceof EngineError)) throw error;
+        derivatives = operands.map(() => NaN);
+        errors.set(i, this.hasNoSlope(error, i, values));
       }
-      if (errors.size === 0) steps.push({node: i, upstream, contributions});
+      handed[i] = operands.map((operand, place) => {
+        const derivative = derivatives[place];
+        const product = upstream * derivative;
+        totals[operand] += product;
+        return {operand, derivative, product, total: totals[operand]};
+      });
+      if (errors.size === 0) steps.push({node: i, upstream, contributions: handed[i]});
     }
-    return {totals, derivatives, errors, steps};
+    return {totals, handed, errors, steps};
   }
 
   partials(i, values) {
+    if (!this.rows[i]) return [];
     const operands = this.nodes[i].in.map((operand) => values[operand]);
     return this.rows[i].partials(...operands, values[i]);
   }
@@ -207,8 +206,8 @@ class Graph {
   // Why the gradient goes where it goes, for an operation with a kink; else empty.
   reason(i, values) {
     const {cases} = this.rows[i] ?? {};
-    if (!cases) return "";
-    const [a, b] = this.compared(i, values);
+    const now = this.case(i, values);
+    if (now === null) return "";
     const operands = this.nodes[i].in;
     const said = operands.map((operand) => {
       const value = number(values[operand]);
@@ -217,18 +216,59 @@ class Graph {
     });
     const names = operands.map((operand) => this.nodes[operand].name);
     const words = {a: said[0], b: said.at(-1), x: names[0], y: names.at(-1)};
-    return filled(cases[a > b ? 0 : a < b ? 2 : 1], words);
+    return filled(cases[now], words);
   }
 
-  // The two numbers that an operation with a kink compares: its operands, or the one and 0.
-  compared(i, values) {
-    return [...this.nodes[i].in.map((operand) => values[operand]), 0].slice(0, 2);
+  // Which case of an operation with a kink this is: 0 (a > b), 1 (a = b, the kink), 2 (a < b).
+  case(i, values) {
+    if (!this.rows[i]?.cases) return null;
+    const [a, b] = [...this.nodes[i].in.map((operand) => values[operand]), 0];
+    return a > b ? 0 : a === b ? 1 : a < b ? 2 : null;
   }
 
-  isAtKink(i, values) {
-    if (!this.rows[i]?.kink) return false;
-    const [a, b] = this.compared(i, values);
-    return a === b;
+  // What the boxes and arrows show, as moment.scene says it. A node without a value shows "—".
+  scene({values, lost}, {totals, handed}) {
+    const isConstant = (i) => this.nodes[i].op === "constant";
+    const loud = new Set();
+    const more = new Set();
+    let largest = 0;
+    const arrows = this.nodes.flatMap((node, i) => node.in.map((operand, place) => {
+      if (!handed[i]) {
+        more.add(operand);
+        if (totals[i] !== 0) loud.add(operand);
+        return {quiet: false, back: "", flow: 0, text: ""};
+      }
+      const {derivative, product} = handed[i][place];
+      const isShown = !isConstant(operand) || Boolean(this.rows[i].cases);
+      const quiet = (isShown ? product : totals[i]) === 0;
+      if (!quiet) loud.add(operand);
+      if (Number.isFinite(product)) largest = Math.max(largest, Math.abs(product));
+      if (!isShown) return {quiet, back: "", flow: 0, text: ""};
+      if (Number.isNaN(derivative)) return {quiet, back: "undefined", flow: 0, text: "no slope"};
+      const text = `×${inParentheses(number(derivative))}`;
+      return {quiet, back: product === 0 ? "quiet" : "live", flow: product, text};
+    }));
+    for (const arrow of arrows) {
+      const isFinite = Number.isFinite(arrow.flow) && largest > 0;
+      arrow.share = isFinite ? Math.abs(arrow.flow) / largest : 0;
+    }
+    const faces = this.nodes.map((node, i) => {
+      const waits = !handed[i];
+      const total = totals[i];
+      let gradient = "";
+      if (!isConstant(i) && !(waits && total === 0) && !lost.has(this.root)) {
+        const signed = node.op === "leaf" && i !== this.root;
+        gradient = Number.isNaN(total) ? "does not exist" : number(total, {signed});
+        if (more.has(i)) gradient += " so far";
+      }
+      return {
+        state: waits ? "waits" : i !== this.root && !loud.has(i) ? "pale" : "",
+        value: lost.has(i) ? "—" : number(values[i]),
+        gradient,
+        case: this.case(i, values),
+      };
+    });
+    return {faces, arrows};
   }
 
   hasNoValue(error, i, values) {
@@ -260,4 +300,3 @@ class Graph {
   }
 }
 
-const NONE = [];

@@ -70,7 +70,7 @@ def table(rows: Iterable[Primitive]) -> str:
 
 def _row(row: Primitive) -> str:
     """A row: its words as JSON, and its functions."""
-    words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases, "kink": row.kink}
+    words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases, "regimes": row.regimes}
     text = json.dumps(words).replace("<", "\\u003c")
     return f"{{...{text}, ...{functions(row)}}}"
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tinygrad_margin.engine import CONSTANT, Value, adjoints, local_derivatives
+from tinygrad_margin.engine import CONSTANT, Value, adjoints, case, local_derivatives
 from tinygrad_margin.notation import in_parentheses, number
 
 NO_GRADIENT = "does not exist"
@@ -54,14 +54,14 @@ class Face(NamedTuple):
         state: "waits" for its turn, "pale" where it passes no gradient on, or "".
         value: the value.
         gradient: the gradient, with "so far" where more may come; or NO_GRADIENT; or "".
-        kink: at a kink, which slope is taken; or "".
+        case: for an operation with a kink, on which side of it: 0, 1 (on it), 2; else None.
     """
 
     kind: str
     state: str
     value: str
     gradient: str
-    kink: str
+    case: int | None
 
 
 class Arrow(NamedTuple):
@@ -98,7 +98,8 @@ def scene(
     """
     totals, done = moment.totals, moment.done
     flows = list(_flows(totals))
-    largest = max((abs(each.flow) for each in flows if math.isfinite(each.flow)), default=0.0)
+    shown = (abs(each.flow) for each in flows if each.node in done)
+    largest = max(filter(math.isfinite, shown), default=0.0)
     arrows = [_arrow(each, totals, done, largest, precision, gradients) for each in flows]
     uses = Counter(each.parent for each in flows)
     loud = {each.parent for each in flows if not each.is_quiet(totals)}
@@ -107,16 +108,15 @@ def scene(
     for node, total in totals.items():
         kind, value = _kind(node, J, uses[node]), number(node.data, precision)
         if not gradients:
-            faces[node] = Face(kind, "", value, "", "")
+            faces[node] = Face(kind, "", value, "", case(node))
             continue
         waits = node not in done
         gradient = ""
         if node._primitive is not CONSTANT and not (waits and total == 0.0):
             gradient = _gradient(node, J, total, precision) + " so far" * (node in more)
         pale = node is not J and node not in loud
-        kink = node._primitive.kink if node.is_at_kink and not waits else ""
         faces[node] = Face(
-            kind, "waits" if waits else "pale" if pale else "", value, gradient, kink
+            kind, "waits" if waits else "pale" if pale else "", value, gradient, case(node)
         )
     return faces, arrows
 

@@ -38,7 +38,8 @@ class Primitive:
         cases: for an operation with a kink, why the gradient goes where it goes when the first
             operand is greater than, equal to and less than the second (or 0). ``{a}`` and ``{b}``
             stand for the operands with their values, ``{x}`` and ``{y}`` for their names.
-        kink: at the kink, what slopes there are and which is taken; short, for a picture.
+        regimes: the same in a word or two, for a picture; ``kink`` is the middle one, which says
+            what slopes there are at the kink and which is taken.
         slopes: the rule where it is the same everywhere, else None: the sweep need not call then.
         partials: the rule as a function, always.
     """
@@ -50,7 +51,7 @@ class Primitive:
     rule: Callable[..., tuple[Any, ...]] | tuple[float, ...]
     domain: str = ""
     cases: tuple[str, str, str] | None = None
-    kink: str = ""
+    regimes: tuple[str, str, str] | None = None
     slopes: tuple[float, ...] | None = field(init=False)
     partials: Callable[..., tuple[Any, ...]] = field(init=False)
 
@@ -59,6 +60,11 @@ class Primitive:
         slopes, partials = (None, rule) if callable(rule) else (rule, lambda m, *operands: rule)
         object.__setattr__(self, "slopes", slopes)
         object.__setattr__(self, "partials", partials)
+
+    @property
+    def kink(self) -> str:
+        """What is said at the kink; empty for an operation without one."""
+        return self.regimes[1] if self.regimes else ""
 
 
 class Floats:
@@ -180,22 +186,22 @@ SIGMOID = Primitive(
 ABS = Primitive(
     "abs", "abs", 1, lambda m, a: m.abs(a),
     lambda m, a, out: (m.step(a, 0.0, 0.5) - m.step(0.0, a, 0.5),), cases=_ABS,
-    kink="kink: takes 0 of [−1, 1]",
+    regimes=("slope 1", "kink: takes 0 of [−1, 1]", "slope −1"),
 )
 RELU = Primitive(
     "relu", "relu", 1, lambda m, a: m.maximum(a, 0.0),
     lambda m, a, out: (m.step(a, 0.0, 0.0),), cases=_RELU,
-    kink="kink: takes 0 of [0, 1]",
+    regimes=("passes {x}", "kink: takes 0 of [0, 1]", "at rest"),
 )
 MAX = Primitive(
     "max", "max", 2, lambda m, a, b: m.maximum(a, b),
     lambda m, a, b, out: (m.step(a, b, 0.5), m.step(b, a, 0.5)), cases=_MAX,
-    kink="kink: takes ½ of [0, 1]",
+    regimes=("passes {x}", "kink: takes ½ of [0, 1]", "passes {y}"),
 )
 MIN = Primitive(
     "min", "min", 2, lambda m, a, b: -m.maximum(-a, -b),
     lambda m, a, b, out: (m.step(b, a, 0.5), m.step(a, b, 0.5)), cases=_MIN,
-    kink="kink: takes ½ of [0, 1]",
+    regimes=("passes {y}", "kink: takes ½ of [0, 1]", "passes {x}"),
 )
 
 TABLE = {

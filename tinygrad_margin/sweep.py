@@ -27,7 +27,7 @@ from tinygrad_margin.engine import (
     Value,
     add_gradients,
     as_node,
-    compared,
+    case,
     local_derivatives,
     topological_order,
 )
@@ -265,13 +265,12 @@ def operation(node: Value, names: Mapping[Value, str]) -> str:
 
 def reason(node: Value, names: Mapping[Value, str]) -> str:
     """Why the gradient goes where it goes, for an operation with a kink; else empty."""
-    if node._primitive.cases is None:
+    now, cases = case(node), node._primitive.cases
+    if now is None or cases is None:
         return ""
-    a, b = compared(node)
-    case = 0 if a > b else 2 if a < b else 1
     said = [_said(parent, names) for parent in node.parents]
     short = [names[parent] for parent in node.parents]
-    return node._primitive.cases[case].format(
+    return cases[now].format(
         a=said[0], b=said[-1], x=short[0], y=short[-1]
     )  # fmt: skip
 

@@ -1,0 +1,400 @@
+// The page: sliders, the sweep's buttons, the boxes. All it computes, interpreter.js computes.
+"use strict";
+
+const spec = JSON.parse(document.getElementById("spec").textContent);
+const graph = new Graph(spec);
+const recorded = spec.nodes.map((node) => Number(node.data ?? NaN));  // the leaves' numbers
+const LAST = spec.nodes.length;
+
+// The state: a number for each leaf, and how many steps are done; null: show the whole sweep.
+const state = {leaves: [...recorded], step: null};
+let traced = null;  // the node pointed at
+let shown;          // what was computed last
+
+const $ = (id) => document.getElementById(id);
+const svg = $("graph");
+const rows = spec.inputs.map(({node, key}) => (
+  {node, key, slider: $(`slider${node}`), box: $(`box${node}`)}));
+
+// ---- Drawing: the DOM is touched only where something has changed -----------------------------
+
+const attribute = (element, name, value) => {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+};
+const text = (element, value) => {
+  if (element.textContent !== value) element.textContent = value;
+};
+const visible = (element, isVisible) => {
+  attribute(element, "visibility", isVisible ? "visible" : "hidden");
+};
+// Longer than the box has room for: set narrower.
+const fitted = (element, room, length) => {
+  if (length > room) attribute(element, "textLength", String(Math.round(room * 6.6)));
+  else element.removeAttribute("textLength");
+};
+
+const boxes = spec.nodes.map((node, i) => {
+  const group = $(`n${i}`);
+  const line = (name) => group.querySelector(`.${name}`);
+  const gradient = line("gradient");
+  return {
+    group, value: line("value"), gradient, amount: gradient?.querySelector(".number"),
+  };
+});
+const arrows = spec.nodes.flatMap((node, i) => node.in.map((operand) => ({node: i, operand})));
+arrows.forEach((arrow, e) => {
+  arrow.forward = $(`f${e}`);
+  arrow.back = $(`b${e}`);
+  arrow.line = arrow.back?.querySelector("path");
+  arrow.label = arrow.back?.querySelector("text");
+});
+
+function render() {
+  const evaluation = graph.evaluate(state.leaves);
+  const isLost = evaluation.lost.size > 0;
+  const steps = state.step ?? LAST;
+  const sweep = graph.sweep(evaluation.values, isLost ? 0 : steps);
+  shown = {...evaluation, sweep};
+  const {faces, arrows: looks} = graph.scene(evaluation, sweep);
+  const current = state.step && !isLost ? graph.root + 1 - state.step : -1;
+  faces.forEach((face, i) => {
+    const {group, value, gradient, amount} = boxes[i];
+    const hasFailed = evaluation.errors.has(i) || sweep.errors.has(i);
+    const kinds = ["node", spec.nodes[i].kind];
+    if (!isLost && face.state) kinds.push(face.state);
+    if (i === current) kinds.push("current");
+    if (hasFailed) kinds.push("failed");
+    if (traced !== null && traced.has(i)) kinds.push("lit");
+    attribute(group, "class", kinds.join(" "));
+    attribute(group, "data-case", String(face.case));
+    attribute(group, "data-value", evaluation.lost.has(i) ? "" : String(evaluation.values[i]));
+    attribute(group, "data-gradient", face.gradient && String(sweep.totals[i]));
+    text(value, face.value);
+    fitted(value, spec.nodes[i].room, face.value.length);
+    if (gradient) {
+      const equals = face.gradient === "does not exist" ? " " : " = ";
+      text(amount, face.gradient && equals + face.gradient);
+      fitted(amount, 13, face.gradient.replace(" so far", "").length + 3);
+      visible(gradient, face.gradient !== "");
+      attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
+    }
+  });
+  looks.forEach((look, e) => {
+    const {node, operand, forward, back, line, label} = arrows[e];
+    const lit = traced !== null && traced.has(node) && traced.has(operand) ? " lit" : "";
+    attribute(forward, "class", (look.quiet && !isLost ? "forward quiet" : "forward") + lit);
+    if (!back) return;
+    visible(back, look.back !== "" && !isLost);
+    attribute(back, "class", `back ${look.back}${lit}`);
+    attribute(line, "stroke-width", look.back === "live" ? (0.8 + 1.4 * look.share).toFixed(2) : "1");
+    text(label, look.text);
+  });
+  for (const {node, slider, box} of rows) {
+    const x = state.leaves[node];
+    if (slider && document.activeElement !== slider) {
+      if (x < Number(slider.min)) slider.min = String(Math.floor(x));
+      if (x > Number(slider.max)) slider.max = String(Math.ceil(x));
+      slider.value = String(x);
+    }
+    if (document.activeElement !== box) box.value = String(x);
+  }
+  text($("sentence"), sentence(evaluation, sweep));
+  $("sentence").classList.toggle("wrong", isLost || sweep.errors.size > 0);
+  text($("position"), state.step === null ? `all ${LAST} steps` : `step ${state.step} of ${LAST}`);
+  $("back").disabled = $("first").disabled = state.step === 0;
+  $("last").disabled = state.step === LAST;
+  showRegimes(isLost, evaluation.values);
+  if (asked !== null) showNode(asked);
+}
+
+// What stands beside the graph: what is wrong, or what print(step) says.
+function sentence({values, errors}, sweep) {
+  const wrong = [...errors.values(), ...sweep.errors.values()];
+  if (wrong.length) return wrong.map((error) => error.message).join("\n");
+  if (state.step === 0) return spec.opening;
+  if (state.step) return graph.sentence(sweep.steps[state.step - 1], values);
+  const name = spec.nodes[graph.root].name;
+  const inputs = rows.map(({node}) => node).filter((node) => spec.nodes[node].op === "leaf");
+  const slopes = inputs.slice(0, spec.most).map(
+    (node) => `${spec.nodes[node].slope} = ${number(sweep.totals[node], {signed: true})}`);
+  if (inputs.length > spec.most) slopes.push("…");
+  return [`${name} = ${number(values[graph.root])}`, ...slopes].join(", ");
+}
+
+// The regime of each max, relu and abs.
+const kinked = spec.nodes.map((_, i) => i).filter((i) => graph.rows[i]?.cases);
+const regimes = kinked.map(() => $("regimes").appendChild(document.createElement("p")));
+
+function showRegimes(isLost, values) {
+  $("regimes").hidden = isLost || state.step !== null || kinked.length === 0;
+  if ($("regimes").hidden) return;
+  kinked.forEach((i, k) => {
+    text(regimes[k], `${spec.nodes[i].heading} ${graph.reason(i, values)}`);
+  });
+}
+
+// ---- A node pointed at ------------------------------------------------------------------------
+
+let asked = null;
+
+const users = spec.nodes.map(() => []);
+arrows.forEach(({node, operand}) => users[operand].push(node));
+
+// All nodes on the paths from i to the root.
+function onPaths(i) {
+  const found = new Set([i]);
+  for (const node of found) users[node].forEach((user) => found.add(user));
+  return found;
+}
+
+function about(i) {
+  const {values, lost, sweep} = shown;
+  const node = spec.nodes[i];
+  const exact = {precision: 12};
+  const what = {leaf: `${node.name}, an input`, constant: `${node.name}, a constant`}[node.op]
+    ?? node.heading.replace(/:$/, "");
+  const lines = [what];
+  lines.push(lost.has(i) ? "no value" : `value ${number(values[i], exact)}`);
+  if (node.op !== "constant" && !lost.has(graph.root)) {
+    const isDone = sweep.handed[i] !== undefined;
+    const slope = Number.isNaN(sweep.totals[i]) ? "does not exist"
+      : `= ${number(sweep.totals[i], exact)}`;
+    lines.push(`gradient ${node.slope} ${slope}${isDone ? "" : " so far"}`);
+  }
+  if (node.in.length && !lost.has(i)) {
+    let derivatives;
+    try {
+      derivatives = graph.partials(i, values).map((x) => number(x, exact));
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      derivatives = node.in.map(() => "does not exist");
+    }
+    node.in.forEach((operand, place) => {
+      const slope = `∂${node.name}/∂${spec.nodes[operand].name}`;
+      lines.push(`local derivative ${slope} = ${derivatives[place]}`
+        .replace("= does not exist", "does not exist"));
+    });
+  }
+  return lines;
+}
+
+function showNode(i) {
+  const lines = about(i);
+  text($("node"), lines.join("\n"));
+  attribute(boxes[i].group, "aria-label", lines.join(", "));
+}
+
+function point(i) {
+  asked = i ?? asked;
+  traced = i === null ? null : onPaths(i);
+  svg.classList.toggle("tracing", i !== null);
+  render();
+}
+
+function nodeOf({target}) {
+  const group = target.closest(".node");
+  return group ? Number(group.id.slice(1)) : null;
+}
+
+let tabbed = graph.root;
+boxes.forEach(({group}, i) => group.setAttribute("tabindex", i === tabbed ? "0" : "-1"));
+
+function focusNode(i) {
+  boxes[tabbed].group.setAttribute("tabindex", "-1");
+  tabbed = i;
+  boxes[tabbed].group.setAttribute("tabindex", "0");
+  boxes[tabbed].group.focus();
+}
+
+svg.addEventListener("pointerover", (event) => {
+  const i = nodeOf(event);
+  if (i !== null) point(i);
+});
+svg.addEventListener("pointerout", (event) => {
+  if (event.pointerType !== "touch" && nodeOf(event) !== null) point(nodeOf({target: document.activeElement}));
+});
+svg.addEventListener("click", (event) => {
+  const i = nodeOf(event);
+  if (i === null) point(null);
+  else focusNode(i);
+});
+svg.addEventListener("focusin", (event) => point(nodeOf(event)));
+svg.addEventListener("focusout", () => point(null));
+
+// ---- Controls ---------------------------------------------------------------------------------
+
+let isDue = false;
+function soon() {  // at most one drawing a frame, however many events come
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    render();
+  });
+}
+
+// While a slider moves, a screen reader is to wait for the sentence to come to rest.
+let resting;
+function restless() {
+  attribute($("sentence"), "aria-busy", "true");
+  clearTimeout(resting);
+  resting = setTimeout(() => {
+    $("sentence").removeAttribute("aria-busy");
+    describe();
+  }, 400);
+}
+
+// Every box in words, for a screen reader.
+function describe() {
+  boxes.forEach(({group}, i) => attribute(group, "aria-label", about(i).join(", ")));
+}
+
+function set(node, x, source) {
+  if (!Number.isFinite(x)) return;
+  state.leaves[node] = x;
+  const row = rows.find((each) => each.node === node);
+  if (source !== row.box) row.box.value = String(x);
+  restless();
+  soon();
+  remember();
+}
+
+for (const row of rows) {
+  row.slider?.addEventListener("input", () => set(row.node, row.slider.valueAsNumber, row.slider));
+  row.box.addEventListener("input", () => set(row.node, row.box.valueAsNumber, row.box));
+  row.box.addEventListener("change", () => { row.box.value = String(state.leaves[row.node]); });
+}
+
+function go(step) {
+  state.step = step;
+  render();
+  reveal(step === null ? graph.root : Math.min(graph.root + 1 - step, graph.root));
+  describe();
+}
+
+function move(step) {
+  go(step);
+  remember();
+}
+
+const moves = {
+  first: () => move(0),
+  back: () => move(Math.max((state.step ?? LAST + 1) - 1, 0)),
+  // After the last step comes the whole picture; from there it starts anew.
+  forward: () => move(state.step === LAST ? null : (state.step ?? 0) + 1),
+  last: () => move(LAST),
+};
+for (const [name, press] of Object.entries(moves)) $(name).addEventListener("click", press);
+
+$("reset").addEventListener("click", () => {
+  state.leaves = [...recorded];
+  move(null);
+});
+
+const keys = {Home: "first", ArrowLeft: "back", ArrowRight: "forward", End: "last"};
+document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input")) return;
+  if (event.key in keys) {
+    moves[keys[event.key]]();
+    event.preventDefault();
+  } else if (event.target.closest(".node") && /^Arrow(Up|Down)$/.test(event.key)) {
+    const next = tabbed + (event.key === "ArrowUp" ? -1 : 1);
+    if (boxes[next]) focusNode(next);
+    event.preventDefault();
+  }
+});
+
+// ---- The address: #s=0.3&s_c=0.5&step=2 -------------------------------------------------------
+
+const PLAIN_NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function address() {
+  const parts = new URLSearchParams();
+  for (const {node, key} of rows) {
+    const isInput = spec.nodes[node].op === "leaf";
+    if (isInput || state.leaves[node] !== recorded[node]) parts.set(key, String(state.leaves[node]));
+  }
+  if (state.step !== null) parts.set("step", String(state.step));
+  return `#${parts}`;
+}
+
+let written = 0;
+let pending;
+function remember() {  // browsers limit how often an address may change
+  clearTimeout(pending);
+  const wait = Math.max(0, written + 350 - Date.now());
+  if (wait > 0) {
+    pending = setTimeout(remember, wait);
+    return;
+  }
+  written = Date.now();
+  try {
+    history.replaceState(null, "", address());
+  } catch {
+    // A notebook's frame has no address of its own.
+  }
+}
+
+// What makes no sense is ignored.
+function recall() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  state.leaves = [...recorded];
+  for (const {node, key} of rows) {
+    const said = parts.get(key);
+    if (PLAIN_NUMBER.test(said) && Number.isFinite(Number(said))) state.leaves[node] = Number(said);
+  }
+  const step = parts.get("step");
+  state.step = /^\d{1,9}$/.test(step) && Number(step) <= LAST ? Number(step) : null;
+  go(state.step);
+}
+window.addEventListener("hashchange", recall);
+
+// ---- As large as there is room for ------------------------------------------------------------
+
+let arrangement = "wide";
+function arrange(name) {  // "wide": from left to right; "tall": from top to bottom, on a phone
+  if (name === arrangement) return;
+  arrangement = name;
+  const {size, nodes, edges} = spec.layouts[name];
+  svg.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
+  nodes.forEach(([x, y], i) => boxes[i].group.setAttribute("transform", `translate(${x} ${y})`));
+  edges.forEach(([forward, tip, back, backTip, x, y], e) => {
+    const place = (group, line, head) => {
+      group.querySelector("path").setAttribute("d", line);
+      group.querySelector("polygon").setAttribute("points", head);
+    };
+    place(arrows[e].forward, forward, tip);
+    if (!arrows[e].back) return;
+    place(arrows[e].back, back, backTip);
+    arrows[e].label.setAttribute("x", x);
+    arrows[e].label.setAttribute("y", y);
+  });
+}
+
+function fit() {
+  const width = $("picture").clientWidth;
+  const height = Math.max(300, 0.56 * window.innerHeight);
+  const scale = ({size}) => Math.min(width / size[0], height / size[1]);
+  const names = Object.keys(spec.layouts);
+  names.sort((a, b) => scale(spec.layouts[b]) - scale(spec.layouts[a]));
+  arrange(names[0]);
+  const layout = spec.layouts[names[0]];
+  // Never so small that it cannot be read: then the picture scrolls.
+  const size = Math.min(Math.max(scale(layout), width < 760 ? 0.85 : 0.72), 3);
+  svg.setAttribute("width", (layout.size[0] * size).toFixed(0));
+  svg.setAttribute("height", (layout.size[1] * size).toFixed(0));
+}
+window.addEventListener("resize", fit);
+
+// Scroll the picture, not the page, to a box.
+function reveal(i) {
+  const frame = $("picture").getBoundingClientRect();
+  const box = boxes[i].group.getBoundingClientRect();
+  const beyond = (low, high, from, to) => Math.max(high - to, 0) || Math.min(low - from, 0);
+  $("picture").scrollBy(
+    beyond(box.left - 20, box.right + 20, frame.left, frame.right),
+    beyond(box.top - 20, box.bottom + 20, frame.top, frame.bottom));
+}
+
+fit();
+recall();

@@ -1,0 +1,262 @@
+"""The interactive page: drag the inputs, watch the gradient, step through the sweep.
+
+    >>> from tinygrad_margin import Value, margin_loss, page
+    >>> shown = page(margin_loss(Value(0.3), Value(0.5)))   # in a notebook it shows itself
+    >>> shown.html.startswith("<!doctype html>")
+    True
+
+``page(J, "margin.html")`` writes it: one file that needs no network and no other file. The graph
+is drawn here; its numbers are computed in the browser, by interpreter.js, from the same table of
+primitives as everything else. What a browser may do with the page is fixed in its content security
+policy: no network, no script but its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, Value
+from tinygrad_margin.figure import DARK, LIGHT, MOST, STYLE, Figure, Layout
+from tinygrad_margin.javascript import table
+from tinygrad_margin.moment import end, is_shown, scene
+from tinygrad_margin.notation import brief, typeset
+from tinygrad_margin.render import write_whole
+from tinygrad_margin.sweep import operation, wording
+
+_HERE = Path(__file__).parent
+_ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
+           "slopeTooLarge": SLOPE_TOO_LARGE}  # fmt: skip
+_INFINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}  # JSON has no word for these
+_TALL = 60  # nodes; a larger graph does not fit on a phone in any direction
+
+
+@dataclass(frozen=True)
+class Page:
+    """An interactive page; a notebook shows it in a frame of its own.
+
+    Attributes:
+        html: the whole page.
+    """
+
+    html: str = field(repr=False)
+
+    def save(self, to: str | os.PathLike[str]) -> None:
+        """Write the page to a file, whole or not at all."""
+        write_whole(_checked(to), self.html.encode())
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
+            'style="width:100%;height:640px;border:0" title="interactive graph"></iframe>'
+        )
+
+
+def page(
+    J: Value,
+    to: str | os.PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+    max_nodes: int = 400,
+) -> Page:
+    """The graph of J as an interactive page, in one HTML file that works without a network.
+
+    A slider and a number box for each leaf that has a label recompute every value and gradient as
+    they move; buttons and arrow keys step through the reverse sweep, with the sentences of
+    ``ReverseSweep``; a box pointed at lights up its paths to J. The state is in the address,
+    ``#s=0.3&s_c=0.5&step=2``, to link to a moment.
+
+    Args:
+        J: the root.
+        to: a file to write as well, .html or .htm; it is written whole or not at all.
+        title: what stands above the graph; None: how J is computed.
+        max_nodes: the largest graph to take.
+
+    Returns:
+        The page: ``html``, ``save(to)``; a notebook shows it.
+
+    Raises:
+        TypeError: J is no Value, or title no text.
+        ValueError: more than max_nodes nodes, or a file name that does not end in .html or .htm.
+        OSError: the file cannot be written.
+        RendererNotFound, TimeoutError: as ``draw``.
+
+    Example:
+        >>> x = Value(3.0, "x")
+        >>> "<h1>A square</h1>" in page(x * x, title="A square").html
+        True
+    """
+    if to is not None:
+        _checked(to)
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"the title of a page is text; got {type(title).__name__} {title!r:.60}")
+    figure = Figure(J, max_nodes)
+    shown = Page(_html(figure, title))
+    if to is not None:
+        shown.save(to)
+    return shown
+
+
+def _checked(to: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """A file name for a page."""
+    if Path(to).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"page writes .html; got {os.fspath(to)!r}")
+    return to
+
+
+@cache
+def _part(name: str) -> str:
+    """A file that is a part of every page."""
+    return (_HERE / name).read_text("utf-8")
+
+
+def _html(figure: Figure, title: str | None) -> str:
+    """The page, from its template."""
+    J, names = figure.J, figure.names
+    if title is None:
+        said = f"{names[J]} = {operation(J, names)}" if J.parents else names[J]
+    else:
+        said = brief(title, 300)
+    keys = _keys(figure)
+    rows = {row.name: row for row in (n._primitive for n in figure.nodes if n.parents)}
+    script = "\n".join(
+        (_part("interpreter.js"), f"const TABLE = {table(rows.values())};", _part("page.js"))
+    )
+    style = "\n".join(("", _colours(), STYLE, _part("page.css")))
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "policy": policy,
+        "title": html.escape(said),
+        "heading": html.escape(said),
+        "style": style,
+        "svg": _svg(figure),
+        "inputs": _inputs(figure, keys),
+        "root": typeset(names[J]),
+        "spec": _data(_spec(figure, keys)),
+        "script": script,
+    }
+    # In one pass: what is put in is not looked into again.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _part("page.html"))
+
+
+def _digest(text: str) -> str:
+    """What the security policy calls a script or style by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data(spec: dict[str, Any]) -> str:
+    """JSON that may stand in a script element: nothing in it looks like a tag."""
+    return json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _colours() -> str:
+    """Both schemes."""
+
+    def block(palette: dict[str, str]) -> str:
+        return ":root { " + "; ".join(f"--{name}: {x}" for name, x in palette.items()) + " }\n"
+
+    return f"{block(LIGHT)}@media screen and (prefers-color-scheme: dark) {{ {block(DARK)}}}\n"
+
+
+def _keys(figure: Figure) -> dict[Value, str]:
+    """The leaves to play with, by their names in the address, where "step" is the step."""
+    names = figure.names
+    return {leaf: names[leaf] + "′" * (names[leaf] == "step") for leaf in figure.leaves}
+
+
+def _inputs(figure: Figure, keys: dict[Value, str]) -> str:
+    """A slider and a number box for each leaf to play with."""
+    if not keys:
+        return "<p>No leaf of this graph has a label, so there is nothing to drag.</p>"
+    rows = []
+    for leaf in keys:
+        i, x = figure.index[leaf], leaf.data
+        name = html.escape(figure.names[leaf])
+        limits = _range(x)
+        slider = "<span></span>"
+        if limits is not None:
+            low, high, step = limits
+            slider = (
+                f'<input type="range" id="slider{i}" min="{low!r}" max="{high!r}" '
+                f'step="{step!r}" value="{x!r}" aria-label="{name}, slider">'
+            )
+        rows.append(
+            f'<label for="box{i}">{typeset(figure.names[leaf])}</label>{slider}'
+            f'<input type="number" id="box{i}" step="any" value="{x!r}" aria-label="{name}">'
+        )
+    return f'<div class="rows">{"".join(rows)}</div>'
+
+
+def _range(x: float) -> tuple[float, float, float] | None:
+    """Where a slider begins and ends, and its step: around x, with room for a margin."""
+    reach = max(3.0, abs(x))
+    low, high = x - reach, x + reach
+    if not math.isfinite(high - low):
+        return None
+    low, high = float(math.floor(low)), float(math.ceil(high))
+    return low, high, float(f"1e{math.floor(math.log10((high - low) / 400))}")
+
+
+def _spec(figure: Figure, keys: dict[Value, str]) -> dict[str, Any]:
+    """What page.js and interpreter.js are told: see ``Graph`` there."""
+    faces, _ = scene(figure.J, end(figure.J))
+    root = figure.names[figure.J]
+    nodes = []
+    for (node, face), (width, _) in zip(faces.items(), figure.sizes, strict=True):
+        name = figure.names[node]
+        heading, rules = wording(node, figure.names)
+        entry: dict[str, Any] = {
+            "op": node._primitive.name, "in": [figure.index[parent] for parent in node.parents],
+            "kind": face.kind, "label": brief(node.label), "name": name, "heading": heading,
+            "rules": rules, "slope": f"∂{root}/∂{name}", "room": int(width / 7.3),
+        }  # fmt: skip
+        if not node.parents:
+            entry["data"] = node.data if math.isfinite(node.data) else _INFINITE[str(node.data)]
+        nodes.append(entry)
+    layouts = {"wide": figure.layout}
+    if len(nodes) <= _TALL:
+        layouts["tall"] = figure.laid_out("TB")
+    return {
+        "nodes": nodes,
+        "inputs": [{"node": figure.index[leaf], "key": key} for leaf, key in keys.items()],
+        "errors": _ERRORS,
+        "opening": figure.opening,
+        "most": MOST,
+        "layouts": {name: _geometry(layout) for name, layout in layouts.items()},
+    }
+
+
+def _geometry(layout: Layout) -> dict[str, Any]:
+    """A layout for page.js."""
+    return {
+        "size": [layout.width, layout.height], "nodes": layout.centres, "edges": layout.places,
+    }  # fmt: skip
+
+
+def _svg(figure: Figure) -> str:
+    """The graph as it stands, to be brought to life by the script."""
+    faces, arrows = scene(figure.J, end(figure.J))
+    forward = [figure.forward(e, arrow.quiet, f' id="f{e}"') for e, arrow in enumerate(arrows)]
+    back = [
+        figure.back(e, arrow, f' id="b{e}"')
+        for e, arrow in enumerate(arrows)
+        if is_shown(arrow.node, arrow.parent)
+    ]
+    nodes = [
+        figure.node(i, face, attributes=f' id="n{i}" role="img"')
+        for i, face in enumerate(faces.values())
+    ]
+    label = html.escape(f"The graph of {figure.names[figure.J]}")
+    return figure.svg([*forward, *back, *nodes], f' id="graph" role="group" aria-label="{label}"')
