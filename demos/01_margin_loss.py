@@ -14,6 +14,7 @@ from tinygrad_margin import (
     explain,
     grad,
     margin_loss,
+    page,
     topological_order,
 )  # fmt: skip
 from tinygrad_margin.play import keep
@@ -65,6 +66,14 @@ s, s_c = Value(1.5, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
 print(explain(J, s))
 keep(draw(J), "01-kink.svg")
+
+# %% Drag it yourself
+# All three at once: a page for a browser, with a slider for s, for s_c and for Δ. Drag s to the
+# right: J falls, and the red arrows stay as wide as they were, until s passes s_c + Δ. There they
+# go out. The arrow keys step through the sweep.
+s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
+J = margin_loss(s, s_c)
+keep(page(J, title="J = max(Δ + s_c − s, 0)"), "01-margin.html")
 
 # %% What to take home
 # ∂J/∂s = −1 and ∂J/∂s_c = +1 where the margin is violated, and 0 where it is met. The derivatives

@@ -2,7 +2,7 @@
 # Where do s and s_c come from? From one network, s = Uᵀ tanh(Wx + b), fed twice: with the true
 # window "museums in Paris are amazing" (a place in the middle), and with the corrupted window
 # "not all museums in Paris". Each word is a small vector, and a window is five of them in a row.
-from tinygrad_margin import Value, depends_on, draw, explain, grad, margin_loss
+from tinygrad_margin import Value, depends_on, draw, explain, grad, margin_loss, page
 from tinygrad_margin.nn import WindowScorer
 from tinygrad_margin.play import keep
 
@@ -69,6 +69,11 @@ s_c = tiny(inputs("not all museums in Paris", "x_c"))
 J = margin_loss(s, s_c)
 print(explain(J, tiny.U[0]))
 keep(draw(J), "03-shared-weights.svg")
+
+# %% Drag it yourself
+# Drag U_1, a weight that both scores share: both s and s_c move, and J with them. Point at its box
+# on the page, and the two paths light up on which its gradient comes.
+keep(page(J, title="Two windows, one network"), "03-shared-weights.html")
 
 # %% What to take home
 # The student was right that the two scores have something in common. It is the weights, and there

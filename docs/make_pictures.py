@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tinygrad_margin import Value, beside, draw, margin_loss
+from tinygrad_margin import Value, animate, beside, draw, margin_loss
 from tinygrad_margin.nn import WindowScorer
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -15,6 +15,7 @@ def main(folder: Path = FOLDER) -> None:
         draw(margin_loss(Value(s), Value(0.5)), folder / f"margin-{name}.svg")
     J = margin_loss(Value(0.3), Value(0.5))
     draw(J, folder / "margin-forward.svg", gradients=False)
+    animate(J, folder / "margin-sweep.svg", seconds_per_step=1.8)
 
     s = Value(0.3, "s")
     beside(

@@ -47,7 +47,8 @@ def test_every_command_of_this_package_in_the_pages_works(page, tmp_path, monkey
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'src(?:set)?="([^"]+)"', text):
         if "://" not in target:
             assert os.path.exists(page.parent / target), target
 

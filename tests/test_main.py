@@ -55,6 +55,8 @@ def test_the_lesson_in_all_regimes(capsys, folder, words, regime, slopes):
     assert "∂s_c/∂s plays no part" in out
     assert "margin.svg" in out
     assert (folder / "margin.svg").read_bytes().startswith(b"<?xml")
+    assert "margin.html" in out
+    assert "<h1>J = max(Δ + s_c − s, 0)</h1>" in (folder / "margin.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +156,31 @@ def test_an_unwritable_folder_is_status_1(capsys, folder, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse)  # root, as in a container, may write anywhere
     assert "margin.svg" in complaint(capsys, "lesson", status=1)
     assert os.listdir(folder) == []
+
+
+def test_page(capsys, folder):
+    words = ("page", "max(1 + s_c - s, 0)", "s=0.3", "s_c=0.5", "-o", "margin.html")
+    status, out, err = run(capsys, *words)
+    assert (status, err, "margin.html" in out) == (0, "", True)
+    text = (folder / "margin.html").read_text("utf-8")
+    assert "<h1>J = max(1 + s_c - s, 0)</h1>" in text
+    assert run(capsys, "page", "-x + J", "x=-2", "J=1", "--title", "A & B")[0] == 0
+    assert "<h1>A &amp; B</h1>" in (folder / "graph.html").read_text("utf-8")
+    assert run(capsys, "page", "x + J", "x=2", "J=1")[0] == 0
+    assert "<h1>out = x + J</h1>" in (folder / "graph.html").read_text("utf-8")
+    assert "page writes .html" in complaint(capsys, *words[:-1], "margin.png")
+    assert "log needs" in complaint(capsys, "page", "log(x)", "x=-1")
+
+
+def test_animate(capsys, folder):
+    words = ("animate", "max(1 + s_c - s, 0)", "s=0.3", "s_c=0.5")
+    status, out, err = run(capsys, *words, "--seconds-per-step", "0.5")
+    assert (status, err, "sweep.svg" in out) == (0, "", True)
+    assert "animation:" in (folder / "sweep.svg").read_text("utf-8")
+    assert "positive" in complaint(capsys, *words, "--seconds-per-step=-1")
+    assert "'x' is not a finite" in complaint(capsys, *words, "--seconds-per-step", "x")
+    assert "no slope" in complaint(capsys, "animate", "sqrt(x)", "x=0", "-o", "no.svg")
+    assert not (folder / "no.svg").exists()
 
 
 @pytest.mark.parametrize("words", [("--help",), ("lesson", "--help"), ("draw", "--help"), ("-h",)])

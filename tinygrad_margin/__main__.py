@@ -15,11 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from tinygrad_margin.animate import animate
 from tinygrad_margin.draw import draw
 from tinygrad_margin.engine import Value, adjoints, topological_order
 from tinygrad_margin.expression import FUNCTIONS, evaluate
 from tinygrad_margin.lesson import lesson
 from tinygrad_margin.notation import number
+from tinygrad_margin.page import page
 from tinygrad_margin.play import cells, demos, find, play, step_through
 from tinygrad_margin.render import RenderError
 from tinygrad_margin.sweep import ReverseSweep, named
@@ -29,6 +31,8 @@ examples:
   {prog}                                  the lesson on J = max(Δ + s_c − s, 0)
   {prog} lesson --s 2 --s-c 0.5           the same where the margin is met
   {prog} draw 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5 -o margin.svg
+  {prog} page 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5 -o margin.html
+  {prog} animate 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5 -o sweep.svg
   {prog} step 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5
   {prog} demo 01
 """
@@ -36,7 +40,7 @@ _LESSON_EXAMPLES = """\
 examples:
   {prog}                                  the margin is violated
   {prog} --s 2 --s-c 0.5                  met
-  {prog} --s 1.5 --s-c 0.5 --out pictures at the kink; the picture goes to pictures/margin.svg
+  {prog} --s 1.5 --s-c 0.5 --out pictures at the kink; picture and page go to pictures/
 """
 _DRAW_EXAMPLES = """\
 examples:
@@ -45,6 +49,16 @@ examples:
 
 a formula may hold numbers, names, + - * / **, parentheses and
 {functions}
+"""
+_PAGE_EXAMPLES = """\
+examples:
+  {prog} 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5 -o margin.html
+  {prog} 'a / (a + b)' a=1 b=2 --title 'A share'
+"""
+_ANIMATE_EXAMPLES = """\
+examples:
+  {prog} 'max(1 + s_c - s, 0)' s=0.3 s_c=0.5 -o sweep.svg
+  {prog} 'a*b + a' a=2 b=3 --seconds-per-step 2.5
 """
 _STEP_EXAMPLES = """\
 examples:
@@ -59,7 +73,8 @@ examples:
 """
 
 _FLAG = re.compile(r"(-h|--help)$")
-_OPTION = re.compile(r"(-o|--output|--s|--s-c|--delta|--out)(=|$)")
+_OPTION = re.compile(r"(-o|--output|--s|--s-c|--delta|--out|--title|--seconds-per-step)(=|$)")
+_OF_FORMULAS = (["draw"], ["page"], ["animate"], ["step"])
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
@@ -120,7 +135,7 @@ def _sorted(words: Sequence[str]) -> list[str]:
         else:
             rest.append(word)
     command, rest = rest[:1], rest[1:]
-    if command in (["draw"], ["step"]) and any(word.startswith("-") for word in rest):
+    if command in _OF_FORMULAS and any(word.startswith("-") for word in rest):
         rest = ["--", *rest]
     return [*command, *options, *rest]
 
@@ -159,10 +174,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--s-c", type=_number, default=0.5, help="the corrupted score (%(default)s)")
     add("--delta", type=_number, default=1.0, help="the margin Δ (%(default)s)")
     add("--out", type=Path, default=Path(), metavar="DIR",
-        help="where margin.svg goes; made if missing (the current folder)")  # fmt: skip
+        help="where margin.svg and margin.html go (the current folder)")  # fmt: skip
 
     draws = command(_draw, "the picture of any formula, with its gradient", _DRAW_EXAMPLES)
     formula(draws, "graph.svg", "a .svg, .png, .pdf, .dot or .gv file")
+
+    pages = command(
+        _page, "an interactive page of any formula: drag its inputs, step through", _PAGE_EXAMPLES
+    )
+    formula(pages, "graph.html", "an .html file")
+    pages.add_argument("--title", metavar="TEXT", help="what stands above it (the formula)")
+
+    animations = command(
+        _animate, "the reverse sweep of any formula as one animated SVG", _ANIMATE_EXAMPLES
+    )
+    formula(animations, "sweep.svg", "an .svg file")
+    animations.add_argument("--seconds-per-step", type=_number, default=1.0, metavar="SECONDS",
+                            help="how long each step shows (%(default)g)")  # fmt: skip
 
     steps = command(
         _step,
@@ -186,9 +214,10 @@ def _lesson(options: argparse.Namespace) -> int:
     """The command ``lesson``."""
     text, J = lesson(options.s, options.s_c, options.delta)
     _make_folder(options.out)
-    target = options.out / "margin.svg"
-    draw(J, target)
-    print(f"{text}\nThe picture: {target}")
+    picture, interactive = options.out / "margin.svg", options.out / "margin.html"
+    draw(J, picture)
+    page(J, interactive, title="J = max(Δ + s_c − s, 0)")
+    print(f"{text}\nThe picture: {picture}\nThe page to play with, in a browser: {interactive}")
     return 0
 
 
@@ -212,6 +241,24 @@ def _draw(options: argparse.Namespace) -> int:
             text = "does not exist" if math.isnan(slope) else f"= {number(slope, 12)}"
             print(f"∂{names[J]}/∂{names[node]} {text}")
     print(f"The picture: {options.output}")
+    return 0
+
+
+def _page(options: argparse.Namespace) -> int:
+    """The command ``page``."""
+    J = _formula(options)
+    title = options.title
+    if title is None:
+        title = f"{named(topological_order(J))[J]} = {options.expression}"
+    page(J, options.output, title=title)
+    print(f"The page, to open in a browser: {options.output}")
+    return 0
+
+
+def _animate(options: argparse.Namespace) -> int:
+    """The command ``animate``."""
+    animate(_formula(options), options.output, seconds_per_step=options.seconds_per_step)
+    print(f"The animation: {options.output}")
     return 0
 
 

@@ -197,7 +197,7 @@ class Figure:
             (round(72 * float(each["width"]), 1), round(72 * float(each["height"]), 1))
             for each in boxes
         ]
-        drawn = {each["comment"]: each for each in found["edges"]}
+        drawn = {each["comment"]: each for each in found.get("edges", ())}
         places = []
         for e in range(len(self.edges)):
             forward, back = drawn[f"forward {e}"], drawn.get(f"back {e}")

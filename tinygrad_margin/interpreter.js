@@ -86,10 +86,11 @@ function number(x, {signed = false, precision = 4} = {}) {
 // To so many significant digits, 2 or more; a tie goes to the even digit, as in Python.
 function rounded(x, precision) {
   const up = x.toExponential(precision - 1);
+  const more = x.toExponential(precision);
+  if (/[02468]e/.test(up) || !more.includes("5e") || Number(more) !== x) return up;
   const [digits, exponent] = x.toExponential(60).split("e");
   const isTie = /^50*$/.test(digits.slice(precision + 1));
-  const isEven = /[02468]e/.test(up);
-  return isTie && !isEven ? `${digits.slice(0, precision + 1)}e${exponent}` : up;
+  return isTie ? `${digits.slice(0, precision + 1)}e${exponent}` : up;
 }
 
 const trimmed = (decimal) => decimal.replace(/\.?0*$/, "");

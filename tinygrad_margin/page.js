@@ -233,20 +233,15 @@ function soon() {  // at most one drawing a frame, however many events come
   });
 }
 
-// While a slider moves, a screen reader is to wait for the sentence to come to rest.
+// While a slider moves, a screen reader is to wait for the sentence to come to rest; then every box
+// is put into words for it.
 let resting;
-function restless() {
-  attribute($("sentence"), "aria-busy", "true");
+function rest(after) {
   clearTimeout(resting);
   resting = setTimeout(() => {
     $("sentence").removeAttribute("aria-busy");
-    describe();
-  }, 400);
-}
-
-// Every box in words, for a screen reader.
-function describe() {
-  boxes.forEach(({group}, i) => attribute(group, "aria-label", about(i).join(", ")));
+    boxes.forEach(({group}, i) => attribute(group, "aria-label", about(i).join(", ")));
+  }, after);
 }
 
 function set(node, x, source) {
@@ -254,7 +249,8 @@ function set(node, x, source) {
   state.leaves[node] = x;
   const row = rows.find((each) => each.node === node);
   if (source !== row.box) row.box.value = String(x);
-  restless();
+  attribute($("sentence"), "aria-busy", "true");
+  rest(400);
   soon();
   remember();
 }
@@ -269,7 +265,7 @@ function go(step) {
   state.step = step;
   render();
   reveal(step === null ? graph.root : Math.min(graph.root + 1 - step, graph.root));
-  describe();
+  rest(100);
 }
 
 function move(step) {

@@ -17,11 +17,13 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tinygrad_margin.draw import Picture, save
+from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
 
+_Shown = TypeVar("_Shown", Picture, Page)
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "demos", _HERE.parent / "demos")  # installed, or in a checkout
 
@@ -54,26 +56,32 @@ def cells(text: str) -> list[str]:
     return [part.strip("\n") for part in parts if part.strip()]
 
 
-def keep(picture: Picture, name: str) -> Picture:
-    """Write a picture of a demo into the folder that it was told, ``--out DIR``, if any.
+def keep(shown: _Shown, name: str) -> _Shown:
+    """Write a demo's picture or page into the folder that it was told, ``--out DIR``, if any.
 
     Args:
-        picture: the picture.
-        name: the file's name, ending in .svg, .png or .pdf.
+        shown: the picture or page.
+        name: the file's name, ending in .svg, .png or .pdf, or in .html.
 
     Returns:
-        The picture, for a notebook to show.
+        What was given, for a notebook to show.
     """
     words = " ".join(sys.argv[1:]).split("--out", 1)
     told = words[1].lstrip("= ") if len(words) > 1 else ""
     if not told:
-        print(f"(drawn: {name}. With --out DIR it is written; later, draw(J, 'J.svg') writes J's.)")
-        return picture
+        verb, file = ("page", "J.html") if isinstance(shown, Page) else ("draw", "J.svg")
+        print(
+            f"(made: {name}. With --out DIR it is written; later, {verb}(J, '{file}') writes J's.)"
+        )
+        return shown
     folder = Path(told)
     folder.mkdir(parents=True, exist_ok=True)
-    save(picture, folder / name)
+    if isinstance(shown, Page):
+        shown.save(folder / name)
+    else:
+        save(shown, folder / name)
     print(f"({folder / name})")
-    return picture
+    return shown
 
 
 def play(path: Path, out: Path | None = None) -> bool:

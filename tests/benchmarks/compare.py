@@ -3,7 +3,7 @@
     python tests/benchmarks/compare.py              prints the table
     python tests/benchmarks/compare.py --write      and puts it into docs/benchmarks.md
 
-Needs ``pip install '.[bench]'``. Every figure of an engine comes from a process of its own; the two
+Needs ``pip install '.[bench]'``, and Chromium for what happens in the browser. Every figure of an engine comes from a process of its own; the two
 take turns, and the ratio is taken turn by turn, so that a machine that slows down slows both. The
 garbage collector is on, as it is when a student trains.
 """
@@ -17,9 +17,11 @@ import json
 import os
 import platform
 import random
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -126,6 +128,61 @@ def picture(Value: Any) -> dict[str, float]:
     return {"ms": 1e3 * statistics.median(seconds(lambda: draw(J).pipe("svg")) for _ in range(50))}
 
 
+def page_written(Value: Any) -> dict[str, float]:
+    """Milliseconds to write the page of the margin loss, once warm, and its size in kB."""
+    from tinygrad_margin import margin_loss, page
+
+    J = margin_loss(Value(0.3), Value(0.5))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "margin.html"
+        times = [1e3 * seconds(lambda: page(J, target)) for _ in range(30)]
+        return {"ms": statistics.median(times[1:]), "kB": target.stat().st_size / 1e3}
+
+
+def recomputed(Value: Any) -> dict[str, float]:
+    """Milliseconds in Chromium for every value and gradient, and for the page's whole redrawing."""
+    from playwright.sync_api import sync_playwright
+
+    from tinygrad_margin import maximum, page, topological_order
+
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        for size in (100, 300, 1000):
+            rng = random.Random(size)
+            layer = [Value(rng.uniform(-1, 1), f"x_{i}") for i in range(8)]
+            kinds = [lambda a, b: a * b, lambda a, b: (a - b).tanh(), maximum]
+            while len(nodes := topological_order(sum(layer[1:], layer[0]))) < size - 20:
+                layer = [rng.choice(kinds)(a, b) for a, b in zip(layer, layer[1:] + layer[:1])]
+            target = Path(folder) / f"{size}.html"
+            page(sum(layer[1:], layer[0]), target, max_nodes=2000)
+            tab = browser.new_page()
+            tab.goto(target.as_uri())
+            run = """([what, times]) => {
+                const one = {
+                    compute: () => graph.sweep(graph.evaluate(state.leaves).values),
+                    draw: () => render(),
+                }[what];
+                const drag = (k) => { state.leaves[rows[0].node] = Math.sin(k); };
+                const taken = [];
+                for (let k = 0; k < times; k++) {
+                    drag(k);
+                    const start = performance.now();
+                    for (let again = 0; again < 10; again++) one();
+                    taken.push((performance.now() - start) / 10);
+                }
+                return taken.sort((a, b) => a - b)[times >> 1];
+            }"""
+            found[f"{len(nodes)}"] = tab.evaluate(run, ["compute", 50])
+            found[f"{len(nodes)}, drawn"] = tab.evaluate(run.replace("again < 10", "again < 1")
+                                                         .replace(") / 10", ")"), ["draw", 30])
+        browser.close()
+    return found
+
+
 def measure(task: str, engine: str) -> dict[str, float]:
     """One measurement, in a process of its own."""
     done = subprocess.run([sys.executable, __file__, task, engine], check=True, text=True,
@@ -149,6 +206,9 @@ def table() -> str:
     growth = [measure("chains", "tinygrad_margin") for _ in range(3)]
     slower = {kind: statistics.median(each[kind] for each in growth) for kind in growth[0]}
     drawn = sorted(measure("picture", "tinygrad_margin")["ms"] for _ in range(5))
+    written = sorted((measure("page_written", "tinygrad_margin") for _ in range(5)),
+                     key=lambda each: each["ms"])  # fmt: skip
+    in_browser = measure("recomputed", "tinygrad_margin") if shutil.which("chromium") else {}
     ours, theirs = size["tinygrad_margin"], size["micrograd"]
     rows = [
         "| what | tinygrad_margin | micrograd 0.1.0 | ratio |",
@@ -167,6 +227,14 @@ def table() -> str:
             for n in CHAINS[1:]
         ),
         f"| the margin picture as SVG, warm, quietest of five | {drawn[0]:.1f} ms | | |",
+        f"| the margin page, {written[0]['kB']:.0f} kB, warm, quietest of five | "
+        f"{written[0]['ms']:.1f} ms | | |",
+        *(
+            f"| in the browser: values and gradients of {n} nodes; with all redrawn | "
+            f"{in_browser[n]:.2f} ms; {in_browser[f'{n}, drawn']:.1f} ms | | |"
+            for n in in_browser
+            if n.isdigit()
+        ),
     ]
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return "\n".join(
