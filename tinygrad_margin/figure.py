@@ -80,7 +80,7 @@ LIGHT = {
     "operation": "#ffffff", "root": "#e6f6ec", "current": "#fdf0ee", "failed": "#fbdcd7",
 }  # fmt: skip
 DARK = {
-    "paper": "#14171b", "ink": "#e8eaed", "grey": "#8d97a3", "pale": "#4d555f",
+    "paper": "#14171b", "ink": "#e8eaed", "grey": "#8d97a3", "pale": "#5d6672",
     "red": "#ff8a7a", "pink": "#8f5a53", "quiet": "#b59f9b", "soft": "#b3bcc6", "blue": "#6ea3ef",
     "green": "#56c586",
     "input": "#1b2c45", "shared": "#28446d", "constant": "#262b31",

@@ -375,8 +375,8 @@ function fit() {
   names.sort((a, b) => scale(spec.layouts[b]) - scale(spec.layouts[a]));
   arrange(names[0]);
   const layout = spec.layouts[names[0]];
-  // Never so small that it cannot be read: then the picture scrolls.
-  const size = Math.min(Math.max(scale(layout), width < 760 ? 0.85 : 0.72), 3);
+  // Never too small for the screen or the hall: then the picture scrolls.
+  const size = Math.min(Math.max(scale(layout), width < 760 ? 0.85 : Math.max(0.72, width / 1750)), 3);
   svg.setAttribute("width", (layout.size[0] * size).toFixed(0));
   svg.setAttribute("height", (layout.size[1] * size).toFixed(0));
 }
