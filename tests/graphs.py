@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tinygrad_margin import Value
+from tinygrad_margin import Value, topological_order
 from tinygrad_margin.engine import OPERATIONS, constant
 
 
@@ -32,6 +32,20 @@ def random_graph(seed: int, size: int = 12) -> tuple[Value, list[Value]]:
             node = node.tanh()
         nodes.append(node)
     return sum(nodes[len(leaves) :], nodes[0]), leaves
+
+
+def rebuilt(J: Value, data: dict[Value, float]) -> dict[Value, Value]:
+    """The same graph with other numbers in its leaves, computed by the engine: new node by old."""
+    made: dict[Value, Value] = {}
+    for node in topological_order(J):
+        if node.parents:
+            operands = (made[parent] for parent in node.parents)
+            made[node] = OPERATIONS[node._primitive.name](*operands)
+            made[node].label = node.label
+        else:
+            made[node] = Value(data.get(node, node.data), node.label)
+            made[node]._primitive = node._primitive
+    return made
 
 
 _UNARY = {"neg", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "relu"}

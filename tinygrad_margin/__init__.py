@@ -23,10 +23,12 @@ from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
 from tinygrad_margin.page import page
 from tinygrad_margin.sweep import ReverseSweep
+from tinygrad_margin.tape import Tape
 
 __all__ = [
     "ReverseSweep",
     "SlopeError",
+    "Tape",
     "Value",
     "animate",
     "beside",

@@ -1,0 +1,315 @@
+import itertools
+import math
+import pickle
+import random
+
+import numpy as np
+import pytest
+from graphs import random_graph, rebuilt
+
+from tinygrad_margin import Tape, Value, grad, margin_loss, maximum, minimum, topological_order
+from tinygrad_margin.engine import OPERATIONS, constant
+from tinygrad_margin.nn import MLP, WindowScorer
+from tinygrad_margin.replay import Program, Record
+
+
+def expected(J, leaves, xs, items):
+    """Value and gradient from the engine, item by item; a number's gradient summed over them."""
+    values, slopes = np.empty(items), np.empty((len(leaves), items))
+    for i in range(items):
+        data = [x[i] if isinstance(x, np.ndarray) else x for x in xs]
+        made = rebuilt(J, dict(zip(leaves, data, strict=True)))
+        values[i] = made[J].data
+        slopes[:, i] = grad(made[J], [made.get(leaf, leaf) for leaf in leaves])
+    return values, slopes
+
+
+def check(J, leaves, xs, items, tolerance=1e-12):
+    """Does the tape give what the engine gives?"""
+    values, slopes = expected(J, leaves, xs, items)
+    value, found = Tape(J, leaves).value_and_grad(xs)
+    size = max(1.0, np.abs(slopes).max())
+    np.testing.assert_allclose(
+        value, values if np.ndim(value) else values[0], rtol=tolerance, atol=1e-13
+    )
+    for x, slope, wanted in zip(xs, found, slopes, strict=True):
+        if isinstance(x, np.ndarray):
+            np.testing.assert_allclose(slope, wanted, rtol=tolerance, atol=1e-13 * size)
+        else:
+            assert isinstance(slope, float)
+            scale = max(np.abs(wanted).sum(), 1e-13 * size)
+            assert abs(slope - wanted.sum()) <= tolerance * 10 * scale
+    np.testing.assert_array_equal(Tape(J, leaves).value(xs), value)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_random_graphs_of_every_operation(seed):
+    rng = random.Random(seed)
+    J, leaves = random_graph(seed, size=rng.randrange(1, 25))
+    draw = np.random.default_rng(seed)
+    items = rng.choice([1, 2, 7])
+    for mask in itertools.product([False, True], repeat=len(leaves)):
+        xs = [
+            draw.uniform(-2, 2, items).round(1) if is_array else round(rng.uniform(-2, 2), 1)
+            for is_array in mask
+        ]
+        check(J, leaves, xs, items if any(mask) else 1)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_every_operation_alone(name):
+    a, b = Value(1.5, "a"), Value(2.5, "b")
+    operands = (a, b)[: 1 if OPERATIONS[name].__code__.co_argcount == 1 else 2]
+    if name == "pow_to_number":
+        operands = (a, constant(3.0))
+    if name == "pow_of_number":
+        operands = (constant(2.0), b)
+    J = OPERATIONS[name](*operands)
+    leaves = [x for x in operands if x in (a, b)]
+    many = np.array([0.5, 1.0, 1.5, 2.0, 2.5])
+    for xs in itertools.product([1.5, many, many[::-1].copy()], repeat=len(leaves)):
+        check(J, leaves, list(xs), 5 if any(np.ndim(x) for x in xs) else 1)
+
+
+def test_ties_and_kinks():
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    same = np.array([-1.0, 0.0, 1.0, math.inf, -math.inf])
+    for J in (maximum(a, b), minimum(a, b), maximum(a - b, 0.0), (a - b).relu(), abs(a - b)):
+        xs = [same[:3], same[:3]]
+        check(J, [a, b], xs, 3)
+        check(J, [a, b], [same[:3], np.zeros(3)], 3)
+    tape = Tape(maximum(a, b), [a, b])
+    np.testing.assert_array_equal(tape.value_and_grad([same, same])[1], np.full((2, 5), 0.5))
+    assert Tape(a**0.0, [a]).value_and_grad([0.0]) == (1.0, [0.0])
+    assert Tape(a**0.0, [a]).value_and_grad([np.zeros(2)])[1][0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("sizes", [[1], [3], [4, 1], [16, 16, 1], [5, 2]])
+@pytest.mark.parametrize("points", [1, 2, 9])
+def test_networks_whose_sums_are_matrix_products(sizes, points):
+    random.seed(points)
+    net = MLP(3, sizes)
+    for p in net.parameters():
+        p.data += random.uniform(-0.1, 0.1)
+    xs = [[Value(random.uniform(-1, 1)) for _ in range(3)] for _ in range(points)]
+    outs = [net(x) for x in xs]
+    flat = [o for out in outs for o in (out if isinstance(out, list) else [out])]
+    J = sum((1 + -o).relu() for o in flat) / len(flat) + 0.1 * sum(p * p for p in net.parameters())
+    leaves = [*net.parameters(), *(v for x in xs for v in x)]
+    numbers = [leaf.data for leaf in leaves]
+    check(J, leaves, numbers, 1)
+    k = len(net.parameters())
+    draw = np.random.default_rng(1)
+    batch = [*numbers[:k], *draw.uniform(-1, 1, (len(leaves) - k, 6))]
+    check(J, leaves, batch, 6)
+    batch = [*draw.uniform(-1, 1, (k, 4)), *numbers[k:]]  # a network for each item
+    check(J, leaves, batch, 4)
+    tape = Tape(J, leaves)
+    value, (theta, *rest) = tape.value_and_grad([np.array(numbers[:k]), *numbers[k:]])
+    again, whole = tape.value_and_grad(np.array(numbers))
+    assert value == again
+    np.testing.assert_array_equal([*theta, *rest], whole)
+
+
+def test_a_network_becomes_matrix_products():
+    net = MLP(2, [16, 16, 1])
+    xs = [[Value(float(i)), Value(-float(i))] for i in range(20)]
+    J = sum(net(x).tanh() for x in xs)
+    order = topological_order(J)
+    program = Program(Record(order, net.parameters()), np.zeros(337, bool), 1)
+    calls = [getattr(function, "__name__", "") for function, _, _ in program._forward]
+    assert calls.count("matmul") == 3
+    assert len(order) > 10_000
+    assert len(calls) < 20
+
+
+def test_the_window_scorer_and_the_shared_weights():
+    net = WindowScorer(n_inputs=6, n_hidden=3, seed=2)
+    x, x_c = ([Value(random.Random(i).uniform(-1, 1)) for i in range(j, j + 6)] for j in (1, 7))
+    J = margin_loss(net(x), net(x_c))
+    leaves = [*net.parameters(), *x, *x_c]
+    draw = np.random.default_rng(3)
+    batch = [*(p.data for p in net.parameters()), *draw.uniform(-1, 1, (12, 5))]
+    check(J, leaves, batch, 5)
+
+
+def test_sums_that_share_and_repeat_terms():
+    a, b, c = Value(0.5, "a"), Value(-1.5, "b"), Value(2.0, "c")
+    for J in (
+        a + a + a + a, (a + b + c) * (a + b + c), (a + b) + (a + b), a * b + a * b + a * b + c,
+        sum([a * a, b * b, c * c, a * b] * 8), sum(a * b for _ in range(40)),
+        sum([a * c, b * c, 1.0, 2.0 * a]), a, -a, a * 0.0, sum([a * 2.0, b * 3.0] * 20),
+    ):  # fmt: skip
+        leaves = [leaf for leaf in (a, b, c) if leaf in topological_order(J)]
+        for mask in itertools.product([False, True], repeat=len(leaves)):
+            xs = [np.array([0.3, -2.0]) if m else 0.7 for m in mask]
+            check(J, leaves, xs, 2 if any(mask) else 1)
+
+
+def test_blocks_do_not_show():
+    a, b, w = Value(0.5, "a"), Value(-1.5, "b"), Value(2.0, "w")
+    J = (a * w + b).tanh() * a
+    tape = Tape(J, [a, b, w])
+    draw = np.random.default_rng(4)
+    x, y = draw.uniform(-1, 1, (2, 50_001))
+    value, (da, db, dw) = tape.value_and_grad([x, y, 2.0])
+    t = np.tanh(2.0 * x + y)
+    np.testing.assert_allclose(value, t * x, rtol=1e-12)
+    np.testing.assert_allclose(da, t + x * (1 - t * t) * 2.0, rtol=1e-10)
+    np.testing.assert_allclose(db, x * (1 - t * t), rtol=1e-10)
+    assert dw == pytest.approx((x * x * (1 - t * t)).sum(), rel=1e-12)
+
+
+def test_forms_of_inputs_and_gradients():
+    a, b, c = Value(1.0, "a"), Value(2.0, "b"), Value(3.0, "c")
+    tape = Tape(a * b + c, [a, b, c])
+    assert tape.value([2, np.float64(3), True]) == 7.0
+    value, gradient = tape.value_and_grad((2.0, 3.0, 4.0))
+    assert (value, gradient) == (10.0, [3.0, 2.0, 1.0])
+    assert type(value) is float
+    value, gradient = tape.value_and_grad(np.array([2.0, 3.0, 4.0]))
+    assert value == 10.0
+    np.testing.assert_array_equal(gradient, [3.0, 2.0, 1.0])
+    value, gradient = tape.value_and_grad(np.array([[2.0, 1], [3, 1], [4, 1]]))
+    np.testing.assert_array_equal(value, [10.0, 2.0])
+    np.testing.assert_array_equal(gradient, [[3.0, 1], [2, 1], [1, 1]])
+    value, gradient = tape.value_and_grad([np.array([2.0, 3.0]), np.array([4.0, 5.0])])
+    np.testing.assert_array_equal(value, [10.0, 11.0])
+    np.testing.assert_array_equal(gradient[0], [6.0, 4.0])  # summed over the items
+    np.testing.assert_array_equal(gradient[1], [1.0, 1.0])
+    value, gradient = tape.value_and_grad([2.0, [3, 4], 1])
+    np.testing.assert_array_equal(value, [7.0, 9.0])
+    assert gradient[0] == 7.0
+    empty = tape.value_and_grad([2.0, np.empty(0), 1.0])
+    assert empty[0].shape == (0,)
+    assert empty[1][0] == 0.0
+
+
+def test_what_it_gives_is_not_overwritten_by_the_next_replay():
+    a = Value(1.0)
+    tape = Tape(a * a, [a])
+    first = tape.value_and_grad([np.array([1.0, 2.0])])
+    tape.value_and_grad([np.array([5.0, 6.0])])
+    np.testing.assert_array_equal(first[0], [1.0, 4.0])
+    np.testing.assert_array_equal(first[1][0], [2.0, 4.0])
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_outside_a_domain_nan_or_inf_and_other_items_as_they_are(big):
+    x = Value(1.0, "x")
+    filler = sum(x * 1e-3 for _ in range(1500)) * 0.0 if big else 0.0
+    tape = Tape(x.log() + filler, [x])
+    with np.errstate(all="raise"):
+        value, (slope,) = tape.value_and_grad([np.array([-1.0, 0.0, 1.0, 2.0])])
+        assert math.isnan(value[0])
+        assert value[1] == -math.inf
+        np.testing.assert_allclose(value[2:], [0.0, math.log(2.0)])
+        np.testing.assert_allclose(slope[2:], [1.0, 0.5])
+        assert math.isnan(tape.value([-1.0]))
+        assert tape.value_and_grad([0.0])[0] == -math.inf
+    assert Tape(1 / x, [x]).value([0.0]) == math.inf
+    assert Tape(x.exp(), [x]).value([1000.0]) == math.inf
+    assert Tape(x.sqrt(), [x]).value_and_grad([0.0]) == (0.0, [math.inf])
+    assert math.isnan(Tape(x**0.5, [x]).value([-1.0]))
+    assert Tape(x**-1.0, [x]).value([0.0]) == math.inf
+    assert math.isnan(Tape(x.sin(), [x]).value([math.inf]))
+
+
+def test_a_leaf_that_J_does_not_depend_on_has_gradient_0():
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    tape = Tape(a * 3, [b, a])
+    assert tape.value_and_grad([7.0, 2.0]) == (6.0, [0.0, 3.0])
+    value, (db, da) = tape.value_and_grad([np.array([7.0, 8.0]), 2.0])
+    np.testing.assert_array_equal(value, [6.0, 6.0])
+    np.testing.assert_array_equal(db, [0.0, 0.0])
+    assert da == 6.0  # over two items
+    alone = Tape(b * 2, [a])
+    assert alone.value_and_grad([5.0]) == (4.0, [0.0])
+    value, (da,) = alone.value_and_grad([np.ones(3)])
+    assert (value.tolist(), da.tolist()) == ([4.0] * 3, [0.0] * 3)
+    assert Tape(a, [a]).value_and_grad([np.array([3.0])])[1][0].tolist() == [1.0]
+    assert Tape(a * b, []).value([]) == 2.0
+
+
+def test_other_leaves_are_constants_at_their_present_value():
+    a, b = Value(1.0), Value(2.0)
+    J = a * (b * 10.0)
+    b.data = 5.0
+    tape = Tape(J, [a])
+    b.data = 6.0
+    assert tape.value_and_grad([2.0]) == (100.0, [50.0])
+
+
+def test_no_grad_is_touched_and_the_graph_may_go():
+    a = Value(3.0)
+    J = a * a
+    J.backward()
+    tape = Tape(J, [a])
+    tape.value_and_grad([1.0])
+    assert (a.grad, J.grad) == (6.0, 1.0)
+    copy = pickle.loads(pickle.dumps(tape))
+    del J, a
+    assert copy.value_and_grad([4.0]) == (16.0, [8.0])
+    assert copy.listing() == tape.listing()
+    assert repr(copy) == repr(tape)
+
+
+def test_mistakes():
+    a, b = Value(1.0, "a"), Value(2.0, "b")
+    J = a * b
+    J.label = "J"
+    with pytest.raises(
+        ValueError, match=r"an input of a tape is a leaf; J = 2\.0 is computed, by \*"
+    ):
+        Tape(J, [J])
+    with pytest.raises(ValueError, match=r"a = 1\.0 stands 2 times in wrt"):
+        Tape(J, [a, b, a])
+    with pytest.raises(TypeError, match="takes Values"):
+        Tape(J, [a, 3.0])
+    with pytest.raises(TypeError, match="takes Values"):
+        Tape("J", [a])
+    with pytest.raises(TypeError, match=r"put it in a list: \[x\]"):
+        Tape(J, a)
+    tape = Tape(J, [a, b])
+    for wrong in ([1.0], [1.0, 2.0, 3.0], np.ones(3), np.ones((1, 4)), []):
+        with pytest.raises(ValueError, match=r"the tape has 2 inputs \(a, b\); got [0-9]"):
+            tape.value(wrong)
+    with pytest.raises(ValueError, match="one length; got a: 2, b: 3"):
+        tape.value([np.ones(2), np.ones(3)])
+    with pytest.raises(ValueError, match=r"b is to have 1 dimension\(s\); got the shape \(2, 2\)"):
+        tape.value([1.0, np.ones((2, 2))])
+    for wrong in ("12", {1.0, 2.0}, 3.0, None):
+        with pytest.raises(TypeError, match="sequence of inputs; got"):
+            tape.value(wrong)
+    with pytest.raises(TypeError, match="the input a of a tape takes a real number; got str 'x'"):
+        tape.value(["x", 1.0])
+    with pytest.raises(TypeError, match="b is to hold real numbers"):
+        tape.value([1.0, np.array(["x"])])
+    with pytest.raises(TypeError, match="real numbers"):
+        tape.value(np.ones(2) * 1j)
+
+
+def test_listing_and_repr():
+    s, s_c = Value(0.3), Value(0.5)
+    tape = Tape(margin_loss(s, s_c), [s, s_c])
+    assert len(tape) == 3
+    assert repr(tape) == "Tape(3 operations: 1 add, 1 sub, 1 max; 3 levels; 2 inputs)"
+    assert tape.listing().splitlines() == [
+        "Δ = 1", "s_c = xs[1]", "v₁ = Δ + s_c", "s = xs[0]", "z = v₁ − s", "J = max(z, 0)",
+        "∂J/∂J = 1", "∂J/∂z = ∂J/∂J · ([z > 0] + 0.5 · [z = 0])", "∂J/∂s = −∂J/∂z",
+        "∂J/∂v₁ = ∂J/∂z", "∂J/∂s_c = ∂J/∂v₁",
+    ]  # fmt: skip
+    x = Value(2.0, "x")
+    lines = Tape(x**3 + 2 / x + x * x, [x]).listing().splitlines()
+    assert lines[-1] == "∂J/∂x = ∂J/∂v₄ · x + ∂J/∂v₄ · x + ∂J/∂v₂ · ((−v₂) / x) + ∂J/∂v₁ · (3 · x^2)"
+
+
+def test_a_long_chain():
+    x = Value(0.5)
+    v = x
+    for _ in range(5000):
+        v = (v * 1.0001 + 0.0001).tanh() + x
+    tape = Tape(v, [x])
+    v.backward()
+    value, (slope,) = tape.value_and_grad([0.5])
+    assert (value, slope) == (pytest.approx(v.data, rel=1e-12), pytest.approx(x.grad, rel=1e-12))

@@ -1,0 +1,730 @@
+"""A recorded graph as a short program of NumPy calls: what a Tape runs.
+
+    >>> from tinygrad_margin.engine import Value, topological_order
+    >>> x = Value(3.0)
+    >>> record = Record(topological_order(x * x + 1.0), [x])
+    >>> program = Program(record, np.array([True]), items=2)    # x is an array of two items
+    >>> program.run([], [np.array([1.0, 2.0])])
+    array([2., 5.])
+    >>> program.sweep()
+    (array([], dtype=float64), array([[2., 4.]]))
+
+Nodes of one operation at one depth are one call. A long sum is one call. Sums whose products pair
+the same list of weights, or the same list of activations, are one matrix product: that is how a
+network hides in a graph of scalars, and finding it again is where the speed comes from.
+
+What is the same for all items stands in one vector; what varies, in a matrix with a row for each
+node. Nodes that are computed together stand side by side, so that most calls work on slices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from tinygrad_margin.engine import Value
+from tinygrad_margin.ops import FLOATS, TABLE, Primitive
+
+_ROWS = list(TABLE.values())
+_CODES = {row.name: code for code, row in enumerate(_ROWS)}
+_ADD, _MUL = _CODES["add"], _CODES["mul"]
+_WORTH = 16  # products that are worth a matrix product
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+
+class Record:
+    """A graph as arrays, with a place for each node, operands first; it knows nothing of Values.
+
+    Args:
+        order: the graph, in topological order.
+        wrt: the leaves that are inputs.
+
+    Attributes:
+        op: the code of each node's row; -1 for a leaf.
+        a: the place of its first operand, or -1.
+        b: the place of its second one, or -1.
+        data: the present values of constants, and of what is computed from constants alone.
+        inputs: the places of wrt; -1 for a leaf that the graph does not have.
+        live: does the node depend on an input?
+        level: how many calls must come before.
+        inside: is it a sum, only used as the first term of another sum, and so a part of that one?
+    """
+
+    def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:
+        n = len(order)
+        index: dict[Value | None, int] = dict(zip(order, range(n), strict=True))
+        inner = [i for i, node in enumerate(order) if node._a is not None]
+        op = np.full(n, -1)
+        a, b = op.copy(), op.copy()
+        op[inner] = [_CODES[order[i]._primitive.name] for i in inner]
+        a[inner] = [index[order[i]._a] for i in inner]
+        self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
+        index[None] = -1
+        b[inner] = [index[order[i]._b] for i in inner]
+        self.op, self.a, self.b = op, a, b
+        self.data = np.array([node.data for node in order])
+        self.live = self.reached_by(self.inputs)
+        for i in np.flatnonzero((op >= 0) & ~self.live):
+            self.data[i] = _forgiving(_ROWS[op[i]], self.data[[j for j in (a[i], b[i]) if j >= 0]])
+        self._find_levels()
+        self._find_sums()
+
+    def reached_by(self, leaves: Places) -> Flags:
+        """Which nodes depend on any of these leaves?"""
+        flags = np.zeros(len(self.op), bool)
+        flags[leaves[leaves >= 0]] = True
+        reached: list[bool] = flags.tolist()
+        for i, (x, y) in enumerate(zip(self.a.tolist(), self.b.tolist(), strict=True)):
+            if x >= 0 and (reached[x] or (y >= 0 and reached[y])):
+                reached[i] = True
+        return np.array(reached, bool)
+
+    def _find_levels(self) -> None:
+        op, a, b, live = self.op, self.a, self.b, self.live
+        self.uses = np.bincount(np.concatenate([a[a >= 0], b[b >= 0]]), minlength=len(op))
+        adds = (op == _ADD) & live
+        self.sums = np.flatnonzero(adds)
+        first = a[self.sums]
+        part = adds[first] & (self.uses[first] == 1)
+        self.inside = np.zeros(len(op), bool)
+        self.inside[first[part]] = True
+        # Which sum is it a part of, in the end? Each look doubles the distance.
+        self.whole = np.arange(len(op))
+        self.whole[first[part]] = self.sums[part]
+        while not np.array_equal(further := self.whole[self.whole], self.whole):
+            self.whole = further
+        level = [0] * len(op)
+        inside, left, right = self.inside.tolist(), a.tolist(), b.tolist()
+        for i in np.flatnonzero((op >= 0) & live).tolist():
+            x, y = left[i], right[i]
+            before = level[x] - inside[x]
+            if y >= 0 and level[y] > before:
+                before = level[y]
+            level[i] = before + 1
+        self.level = np.array(level)
+
+    def _find_sums(self) -> None:
+        """List the terms of every sum, in order: ``term[start:start + count]`` for each root."""
+        first = self.sums[~self.inside[self.a[self.sums]]]
+        owner = np.concatenate([self.whole[first], self.whole[self.sums]])
+        term = np.concatenate([self.a[first], self.b[self.sums]])
+        rank = np.concatenate([np.full(len(first), -1), self.sums])
+        order = np.lexsort((rank, owner))
+        self.term = term[order]
+        self.roots, self.start, self.count = np.unique(
+            owner[order], return_index=True, return_counts=True
+        )
+
+
+def _forgiving(row: Primitive, operands: Floats) -> float:
+    """A value; nan where there is none."""
+    try:
+        return float(row.value(FLOATS, *operands.tolist()))
+    except (ArithmeticError, ValueError):
+        return math.nan
+
+
+class _Array:
+    """An array that a call will have filled; arithmetic on it adds calls to the program."""
+
+    __slots__ = ("program", "x")
+
+    def __init__(self, program: Program, x: Floats) -> None:
+        self.program, self.x = program, x
+
+    def __add__(self, other: Any) -> _Array:
+        return self.program.call(np.add, self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> _Array:
+        return self.program.call(np.subtract, self, other)
+
+    def __rsub__(self, other: Any) -> _Array:
+        return self.program.call(np.subtract, other, self)
+
+    def __mul__(self, other: Any) -> _Array:
+        if isinstance(other, float) and abs(other) == 1.0:
+            return self if other > 0 else -self
+        return self.program.call(np.multiply, self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> _Array:
+        if isinstance(other, float) and other and abs(math.frexp(other)[0]) == 0.5:
+            return self * (1.0 / other)  # a power of 2: exact, and faster
+        return self.program.call(np.divide, self, other)
+
+    def __rtruediv__(self, other: Any) -> _Array:
+        return self.program.call(np.divide, other, self)
+
+    def __neg__(self) -> _Array:
+        return self.program.call(np.negative, self)
+
+
+class _Arrays:
+    """The mathematics of arrays, for the rows of the table; where there is no value, nan or inf."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        function = {"abs": np.fabs}.get(name) or getattr(np, name)
+
+        def unary(a: Any) -> Any:
+            if isinstance(a, _Array):
+                return self._program.call(function, a)
+            with np.errstate(all="ignore"):
+                return float(function(np.float64(a)))
+
+        return unary
+
+    def sigmoid(self, a: Any) -> Any:
+        return 1.0 / (1.0 + self.exp(-a))
+
+    def pow(self, a: Any, b: Any) -> Any:
+        if isinstance(a, _Array) and b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
+            return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
+        if isinstance(a, _Array) or isinstance(b, _Array):
+            return self._program.call(np.power, a, b)
+        with np.errstate(all="ignore"):
+            return float(np.power(np.float64(a), np.float64(b)))
+
+    def xlogy(self, x: Any, y: Any) -> Any:
+        return x * self.log(y + self.is_zero(y))
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return self._program.call(np.maximum, a, b)
+
+    def step(self, a: Any, b: Any, tie: float) -> Any:
+        # Of the difference; but a difference of two infinities says nothing, so they are clipped.
+        if b != 0.0:
+            limit = np.finfo(float).max / 2
+            clip = [
+                self._program.call(np.clip, x, -limit, limit) if isinstance(x, _Array) else x
+                for x in (a, b)
+            ]
+            a = clip[0] - clip[1]
+        return self._program.call(np.heaviside, a, tie)
+
+    def is_zero(self, a: Any) -> Any:
+        if isinstance(a, _Array):
+            return self._program.call(np.equal, a, 0.0)
+        return float(a == 0.0)
+
+
+class Program:
+    """The calls for one choice of which inputs are arrays, and for one number of items.
+
+    Args:
+        record: the graph.
+        is_array: which inputs vary from item to item.
+        items: how many items there are.
+
+    Attributes:
+        values: the values of what is uniform (n,), and of what varies (n, items).
+        adjoints: theirs, alike.
+    """
+
+    def __init__(self, record: Record, is_array: Flags, items: int) -> None:
+        self.record, self.items = record, items
+        self.varying = record.reached_by(record.inputs[is_array])
+        known = record.inputs >= 0
+        constants = np.flatnonzero(~record.live)
+        self.slot = np.full(len(record.op), -1)
+        self.sizes = [0, 0]
+        self.place(record.inputs[known & ~is_array], varying=False)
+        self.place(record.inputs[known & is_array], varying=True)
+        self._numbers, self._arrays = self.sizes
+        self.place(constants, varying=False)
+        self._is_known = known
+        self._is_array = is_array
+        self._steps = self._planned()
+        self.values = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
+        self.adjoints = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
+        self.values[0][self.slot[constants]] = record.data[constants]
+        self.m = _Arrays(self)
+        self._arena: list[Floats] = []
+        self._taken = 0
+        self._cleared: list[tuple[int, Places]] = []
+        self._forward = self.calls = list[_Call]()
+        for step in self._steps:
+            self._taken = 0
+            step.forward(self)
+        self._root = int(self.varying[-1]), int(self.slot[-1])
+        self._written = [np.zeros(size, bool) for size in self.sizes]
+        self._written[self._root[0]][self._root[1]] = True
+        self._backward = self.calls = list[_Call]()
+        for step in reversed(self._steps):
+            self._taken = 0
+            step.backward(self)
+        for space, inputs in enumerate((self._numbers, self._arrays)):
+            self.clear(space, np.flatnonzero(~self._written[space][:inputs]))
+
+    # ---- running it ----
+
+    def run(self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats]) -> Any:
+        """J at these inputs: one number for each input that is none, one array for each other."""
+        self.values[0][: self._numbers] = numbers
+        for row, x in zip(self.values[1], arrays, strict=False):
+            row[:] = x
+        with np.errstate(all="ignore"):
+            _do(self._forward)
+        space, place = self._root
+        return self.values[space][place].copy() if space else float(self.values[0][place])
+
+    def sweep(self) -> tuple[Floats, Floats]:
+        """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays."""
+        space, place = self._root
+        for each, places in self._cleared:
+            self.adjoints[each][places] = 0.0
+        self.adjoints[space][place] = 1.0 if space else self.items
+        with np.errstate(all="ignore"):
+            _do(self._backward)
+        numbers, arrays = self.adjoints
+        # A copy, and + 0.0 turns -0.0 into 0.0, as adding to a leaf's grad does.
+        return numbers[: self._numbers] + 0.0, arrays[: self._arrays] + 0.0
+
+    # ---- the plan: what is computed together, and where its results stand ----
+
+    def place(self, nodes: Places, *, varying: bool) -> None:
+        """Give nodes the next places, side by side."""
+        self.slot[nodes] = self.sizes[varying] + np.arange(len(nodes))
+        self.sizes[varying] += len(nodes)
+
+    def _planned(self) -> list[_Step]:
+        """The steps, in order, each with places for its results."""
+        record = self.record
+        alone = (record.op >= 0) & record.live & ~record.inside
+        steps: dict[int, list[_Step]] = defaultdict(list)
+        left = np.ones(len(record.roots), bool)  # the sums that are in no matrix product
+        for level, product, found, products in self._products():
+            steps[level].append(product)
+            left[found] = False
+            alone[products] = False
+        long = np.flatnonzero(left & (record.count > 2))
+        alone[record.roots[~left]] = alone[record.roots[long]] = False
+        of = record.roots[long]
+        for rows in _alike(record.level[of], record.count[long], self.varying[of]):
+            chosen = long[rows]
+            terms = record.start[chosen][:, None] + np.arange(record.count[chosen[0]])
+            sums = _Sums(record.roots[chosen], record.term[terms])
+            steps[record.level[sums.nodes[0]]].append(sums)
+        nodes = np.flatnonzero(alone)
+        a, b = record.a[nodes], record.b[nodes]
+        for rows in _alike(record.level[nodes], record.op[nodes], self.varying[a],
+                           (b >= 0) & self.varying[b]):  # fmt: skip
+            steps[record.level[nodes[rows[0]]]].append(_Each(nodes[rows], record))
+        planned = [step for level in sorted(steps) for step in steps[level]]
+        for step in planned:
+            step.settle(self)
+        return planned
+
+    def _products(self) -> list[tuple[int, _Product, Places, Places]]:
+        """Matrix products: the level of each, its sums (in ``record.roots``), its products."""
+        record = self.record
+        if not len(record.roots):
+            return []
+        term = record.term
+        is_product = (record.op[term] == _MUL) & record.live[term] & (record.uses[term] == 1)
+        length = np.add.reduceat(is_product, record.start)
+        level, varying = record.level[record.roots], self.varying[record.roots]
+        found = []
+        for sums in _alike(level, length, record.count - length, varying):
+            k, count = length[sums[0]], record.count[sums[0]]
+            if k * len(sums) < _WORTH:
+                continue
+            spots = record.start[sums][:, None] + np.arange(count)
+            products = term[spots][is_product[spots]].reshape(len(sums), k)
+            rest = term[spots][~is_product[spots]].reshape(len(sums), count - k)
+            left, right = record.a[products], record.b[products]
+            _, i = np.unique(left, axis=0, return_inverse=True)
+            _, j = np.unique(right, axis=0, return_inverse=True)
+            i, j = i.ravel(), j.ravel()
+            for rows in _components(i, j):
+                of = record.roots[sums[rows]]
+                product = self._product(of, left[rows], right[rows], rest[rows], i[rows], j[rows])
+                if product is not None:
+                    where = int(record.level[of[0]])
+                    found.append((where, product, sums[rows], products[rows].ravel()))
+        return found
+
+    def _product(
+        self, sums: Places, left: Places, right: Places, rest: Places, i: Places, j: Places
+    ) -> _Product | None:
+        """One matrix product for sums of products of list i with list j, if it is worth it."""
+        m, k = left.shape
+        _, i = np.unique(i, return_inverse=True)
+        _, j = np.unique(j, return_inverse=True)
+        lists = [np.empty((x.max() + 1, k), np.int64) for x in (i, j)]
+        lists[0][i], lists[1][j] = left, right
+        cells = len(lists[0]) * len(lists[1])
+        is_sparse = m < cells and (m < cells / 2 or rest.size > 0)
+        if m * k < _WORTH or is_sparse or len(np.unique(i * cells + j)) < m:
+            return None
+        flags = [self.varying[each] for each in lists]
+        is_mixed = any(x.any() and not x.all() for x in flags)
+        if is_mixed or (flags[0].all() and flags[1].all()):
+            return None
+        if flags[0].all():  # the list that varies comes second
+            lists, i, j = lists[::-1], j, i
+        grid = np.full((len(lists[1]), len(lists[0])), -1)
+        grid[j, i] = sums
+        others = []
+        for column in rest.T:
+            if len(set(self.varying[column].tolist())) > 1:
+                return None
+            others.append(np.empty_like(grid))
+            others[-1][j, i] = column
+        return _Product(grid, lists[0], lists[1], others)
+
+    # ---- making calls ----
+
+    def add(self, function: Callable[..., Any], *operands: Any, out: Floats | None = None) -> None:
+        """Add a call."""
+        self.calls.append((function, operands, out))
+
+    def take(self, x: Floats, places: Places, out: Floats) -> None:
+        """Add a call that gathers rows."""
+        self.add(partial(x.take, mode="clip"), places, 0, out=out)
+
+    def call(self, function: Callable[..., Any], *operands: Any) -> _Array:
+        """Add a call; what it gives, in a temporary array."""
+        plain = [x.x if isinstance(x, _Array) else x for x in operands]
+        shape = np.broadcast_shapes(*(x.shape for x in plain if isinstance(x, np.ndarray)))
+        out = self.temporary(shape)
+        self.add(function, *plain, out=out)
+        return _Array(self, out)
+
+    def temporary(self, shape: tuple[int, ...]) -> Floats:
+        """An array that holds until the step is done; the next steps use it anew."""
+        size = math.prod(shape)
+        if self._taken == len(self._arena):
+            self._arena.append(np.empty(0))
+        if self._arena[self._taken].size < size:
+            self._arena[self._taken] = np.empty(size)
+        self._taken += 1
+        return self._arena[self._taken - 1][:size].reshape(shape)
+
+    def into(self, target: Floats, result: Any) -> None:
+        """Have a result stand in the target: the last call writes there at once, if it can."""
+        x = result.x if isinstance(result, _Array) else result
+        if self.calls and isinstance(x, np.ndarray) and x.shape == target.shape:
+            function, operands, out = self.calls[-1]
+            if out is x:
+                self.calls[-1] = (function, operands, target)
+                return
+        self.add(np.copyto, target, x)
+
+    def read(self, nodes: Places) -> Floats:
+        """The values of nodes, as an array of their shape, then the items if they vary."""
+        space = int(self.varying[nodes.flat[0]])
+        view = _window(self.values[space], self.slot[nodes])
+        if view is None:
+            view = self.temporary((*nodes.shape, *self.values[space].shape[1:]))
+            self.take(self.values[space], self.slot[nodes], out=view)
+        return view
+
+    def operand(self, nodes: Places, *, varying: bool) -> Any:
+        """The values of nodes beside others; a constant that is the same for all is a number."""
+        data = self.record.data[nodes]
+        if not self.record.live[nodes].any() and np.all(data == data.flat[0]):
+            return float(data.flat[0])
+        x = self.read(nodes)
+        return x[..., None] if varying and not self.varying[nodes.flat[0]] else x
+
+    def upstream(self, places: Places, *, varying: bool) -> Floats:
+        """The adjoints at places that lie side by side."""
+        blank = places[~self._written[varying][places]]
+        self.clear(int(varying), blank)
+        view = _window(self.adjoints[varying], places)
+        assert view is not None
+        return view
+
+    def clear(self, space: int, places: Places) -> None:
+        """Have these adjoints start at 0."""
+        if places.size:
+            self._cleared.append((space, places))
+            self._written[space][places] = True
+
+    def hand(self, nodes: Places, contribution: Any) -> None:
+        """Add to the adjoints of nodes what a step hands to them."""
+        if not self.record.live[nodes].any():
+            return
+        space, places = int(self.varying[nodes.flat[0]]), self.slot[nodes]
+        x = contribution.x if isinstance(contribution, _Array) else contribution
+        shape = (*places.shape, self.items) if space else places.shape
+        if not isinstance(x, np.ndarray):
+            x = np.full(shape, float(x))
+        if not space and x.ndim > places.ndim:  # the same for all items: add up over them
+            x = x[..., 0] if x.shape[-1] == 1 else self.added_up(x, x.ndim - 1)
+        for axis in reversed(range(places.ndim)):  # the same nodes all along an axis
+            if places.shape[axis] > 1 and (places == places.take([0], axis)).all():
+                x = self.added_up(
+                    np.broadcast_to(x, (*places.shape, *x.shape[places.ndim :])), axis
+                )
+                places = places.take(0, axis)
+        if places.ndim == 0:
+            places, x = places[None], x[None]
+        distinct, start = np.unique(np.sort(places, axis=None), return_index=True)
+        if len(distinct) < places.size:  # some more than once: side by side, then add up
+            whole = self.temporary((*places.shape, *x.shape[places.ndim :]))
+            self.add(np.copyto, whole, x)
+            whole = whole.reshape(places.size, *whole.shape[places.ndim :])
+            order = np.argsort(places, axis=None, kind="stable")
+            ordered = self.temporary(whole.shape)
+            self.take(whole, order, out=ordered)
+            places, x = distinct, self.temporary((len(distinct), *whole.shape[1:]))
+            self.add(np.add.reduceat, ordered, start, 0, out=x)
+        written = self._written[space][places]
+        target = _window(self.adjoints[space], places)
+        if not written.any():
+            self._written[space][places] = True
+            if target is None:
+                self.add(_put, self.adjoints[space], places, x)
+            else:
+                self.into(target, x)
+            return
+        self.clear(space, places[~written])
+        if target is None:
+            self.add(_put_more, self.adjoints[space], places, x)
+        else:
+            self.add(np.add, target, x, out=target)
+
+    def added_up(self, x: Floats, axis: int) -> Floats:
+        """The sum along an axis."""
+        out = self.temporary(x.shape[:axis] + x.shape[axis + 1 :])
+        self.add(np.add.reduce, x, axis, out=out)
+        return out
+
+
+# A function, its operands, and the array that it is to fill (None: it fills one of its operands).
+_Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], Floats | None]
+
+
+def _do(calls: list[_Call]) -> None:
+    for function, operands, out in calls:
+        if out is None:
+            function(*operands)
+        else:
+            function(*operands, out=out)
+
+
+def _put(buffer: Floats, places: Places, x: Floats) -> None:
+    buffer[places] = x
+
+
+def _put_more(buffer: Floats, places: Places, x: Floats) -> None:
+    buffer[places] += x
+
+
+def _alike(*keys: npt.NDArray[Any]) -> list[Places]:
+    """Rows with equal keys, together; in the order of the keys, the first one first."""
+    if not len(keys[0]):
+        return []
+    order = np.lexsort(keys[::-1])
+    differs = np.zeros(len(order) - 1, bool)
+    for key in keys:
+        differs |= np.diff(key[order]) != 0
+    return np.split(order, np.flatnonzero(differs) + 1)
+
+
+def _components(left: Places, right: Places) -> list[Places]:
+    """The rows of each connected part of the pairs (left, right)."""
+    label = np.arange(len(left))
+    while True:
+        before = label
+        for side in (left, right):
+            least = np.full(side.max() + 1, len(label))
+            np.minimum.at(least, side, label)
+            label = least[side]
+        if np.array_equal(label, before):
+            return _alike(label)
+
+
+def _window(buffer: Floats, places: Places) -> Floats | None:
+    """The places as a view of the buffer, if they lie at even distances."""
+    first = int(places.flat[0])
+    even, strides = np.full(places.shape, first), []
+    for axis, size in enumerate(places.shape):
+        step = int(places.take(1, axis).flat[0]) - first if size > 1 else 0
+        strides.append(step * buffer.strides[0])
+        shape = [1] * places.ndim
+        shape[axis] = size
+        even += step * np.arange(size).reshape(shape)
+    if not np.array_equal(even, places):
+        return None
+    return as_strided(
+        buffer[first:], (*places.shape, *buffer.shape[1:]), (*strides, *buffer.strides[1:])
+    )
+
+
+class _Step:
+    """What is computed together; ``forward`` and ``backward`` add the calls."""
+
+    nodes: Places
+
+    def settle(self, program: Program) -> None:
+        """Give the results places, in the order that lets most operands be slices."""
+        raise NotImplementedError
+
+    def forward(self, program: Program) -> None:
+        """Add the calls that compute the values."""
+        raise NotImplementedError
+
+    def backward(self, program: Program) -> None:
+        """Add the calls that hand the adjoints to the operands."""
+        raise NotImplementedError
+
+
+class _Each(_Step):
+    """One operation for many nodes of one level."""
+
+    def __init__(self, nodes: Places, record: Record) -> None:
+        self.nodes = nodes
+        self.row = _ROWS[record.op[nodes[0]]]
+
+    def settle(self, program: Program) -> None:
+        operands = (program.record.a, program.record.b)[: self.row.arity]
+        slots = [program.slot[each[self.nodes]] for each in operands]
+        self.nodes = self.nodes[np.lexsort(slots[::-1])]
+        self.operands = [each[self.nodes] for each in operands]
+        self.varying = bool(program.varying[self.nodes[0]])
+        program.place(self.nodes, varying=self.varying)
+
+    def _arguments(self, program: Program) -> list[Any]:
+        found = (program.operand(each, varying=self.varying) for each in self.operands)
+        return [_Array(program, x) if isinstance(x, np.ndarray) else x for x in found]
+
+    def forward(self, program: Program) -> None:
+        out = _window(program.values[self.varying], program.slot[self.nodes])
+        assert out is not None
+        program.into(out, self.row.value(program.m, *self._arguments(program)))
+
+    def backward(self, program: Program) -> None:
+        upstream = program.upstream(program.slot[self.nodes], varying=self.varying)
+        out = program.read(self.nodes)
+        partials = self.row.partials(program.m, *self._arguments(program), _Array(program, out))
+        for nodes, slope in zip(self.operands, partials, strict=True):
+            if program.record.live[nodes].any():
+                program.hand(nodes, _Array(program, upstream) * slope)
+
+
+class _Sums(_Step):
+    """Many sums of one number of terms."""
+
+    def __init__(self, nodes: Places, terms: Places) -> None:
+        self.nodes, self.terms = nodes, terms
+
+    def settle(self, program: Program) -> None:
+        order = np.lexsort(program.slot[self.terms].T[::-1])
+        self.nodes, self.terms = self.nodes[order], self.terms[order]
+        self.varying = bool(program.varying[self.nodes[0]])
+        self.is_even = bool((program.varying[self.terms] == self.varying).all())
+        program.place(self.nodes, varying=self.varying)
+
+    def forward(self, program: Program) -> None:
+        out = _window(program.values[self.varying], program.slot[self.nodes])
+        assert out is not None
+        if self.is_even:
+            program.add(np.add.reduce, program.read(self.terms.T), 0, out=out)
+            return
+        program.add(np.copyto, out, 0.0)
+        for column in self.terms.T:
+            for kind in (False, True):
+                rows = np.flatnonzero(program.varying[column] == kind)
+                if len(rows) == len(column):
+                    x = program.operand(column, varying=True)
+                    program.add(np.add, out, x, out=out)
+                elif len(rows):
+                    x = program.operand(column[rows], varying=True)
+                    program.add(_put_more, out, rows, x)
+
+    def backward(self, program: Program) -> None:
+        upstream = program.upstream(program.slot[self.nodes], varying=self.varying)
+        live = program.record.live[self.terms]
+        if self.is_even and live.all():
+            program.hand(self.terms, upstream[:, None])
+            return
+        for column, is_live in zip(self.terms.T, live.T, strict=True):
+            for kind in (False, True):
+                rows = np.flatnonzero((program.varying[column] == kind) & is_live)
+                if len(rows) == len(column):
+                    program.hand(column, upstream)
+                elif len(rows):
+                    part = program.temporary((len(rows), *upstream.shape[1:]))
+                    program.take(upstream, rows, out=part)
+                    program.hand(column[rows], part)
+
+
+class _Product(_Step):
+    """Sums of products, as a matrix product: out[r, l] = Σₖ left[l, k] · right[r, k] + rest[r, l].
+
+    ``left`` is uniform; ``right`` varies with the items, or not. Where a sum is missing in the
+    grid of all r and l, its place is -1: it is computed, and nobody reads it.
+    """
+
+    def __init__(self, grid: Places, left: Places, right: Places, rest: list[Places]) -> None:
+        self.grid, self.left, self.right, self.rest = grid, left, right, rest
+
+    def settle(self, program: Program) -> None:
+        rows = np.lexsort(program.slot[self.right].T[::-1])
+        columns = np.lexsort(program.slot[self.left].T[::-1])
+        self.right, self.left = self.right[rows], self.left[columns]
+        self.rest = [each[rows][:, columns] for each in self.rest]
+        grid = self.grid[rows][:, columns]
+        real = grid >= 0
+        self.varying = bool(program.varying[grid[real][0]])
+        self.right_varies = bool(program.varying[self.right.flat[0]])
+        self.places = program.sizes[self.varying] + np.arange(grid.size).reshape(grid.shape)
+        program.slot[grid[real]] = self.places[real]
+        program.sizes[self.varying] += grid.size
+
+    def forward(self, program: Program) -> None:
+        out = _window(program.values[self.varying], self.places)
+        assert out is not None
+        left, right = program.read(self.left), program.read(self.right)
+        if self.right_varies:  # (l, k) times (r, k, items)
+            program.add(np.matmul, left, right, out=out)
+        elif self.varying:
+            same = program.temporary(self.places.shape)
+            program.add(np.matmul, right, left.T, out=same)
+            program.add(np.copyto, out, same[..., None])
+        else:
+            program.add(np.matmul, right, left.T, out=out)
+        for each in self.rest:
+            x = program.operand(each, varying=self.varying)
+            program.add(np.add, out, x, out=out)
+
+    def backward(self, program: Program) -> None:
+        upstream = program.upstream(self.places, varying=self.varying)
+        left, right = program.read(self.left), program.read(self.right)
+        live = program.record.live
+        for each in self.rest:
+            program.hand(each, upstream)
+        if self.varying and not self.right_varies:
+            upstream = program.added_up(upstream, 2)
+        if live[self.right].any():
+            one, two = (left.T, upstream) if self.right_varies else (upstream, left)
+            out = program.temporary(right.shape)
+            program.add(np.matmul, one, two, out=out)
+            program.hand(self.right, out)
+        if live[self.left].any():
+            if self.right_varies:
+                out = program.temporary((len(right), *left.shape))
+                program.add(np.matmul, upstream, right.swapaxes(1, 2), out=out)
+                out = out[0] if len(right) == 1 else program.added_up(out, 0)
+            else:
+                out = program.temporary(left.shape)
+                program.add(np.matmul, upstream.T, right, out=out)
+            program.hand(self.left, out)

@@ -1,0 +1,112 @@
+"""The table of primitives, written down instead of computed.
+
+A row's value and partials work on whatever supports ``+ - * /``; given pieces of source text, what
+they return is the source of the same computation. Who writes it decides the language.
+
+    >>> from tinygrad_margin.ops import TABLE
+    >>> a, b = Source("a"), Source("b")
+    >>> TABLE["tanh"].partials(Functions(Source), a, Source("y"))[0].text
+    '1.0 - y * y'
+    >>> (a * (b - 2.0) * 1.0).text                      # a factor of 1 goes without saying
+    'a * (b - 2.0)'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_SUM, _PRODUCT, _ATOM = range(3)  # how tightly a piece holds together
+
+
+class Source:
+    """A piece of source text that computes a number; this one, of Python."""
+
+    minus, times, quotient = "-", " * ", "{} / {}"
+
+    def __init__(self, text: str, level: int = _ATOM) -> None:
+        self.text, self.level = text, level
+
+    @classmethod
+    def of(cls, x: Any) -> Source:
+        """A number, or a piece of source, as source.
+
+        Raises:
+            TypeError: it is neither: the row computes with something else than its operands and m.
+        """
+        if isinstance(x, Source):
+            return x
+        if not isinstance(x, (int, float)):
+            raise TypeError(f"a row computes with its operands; got {type(x).__name__} {x!r:.60}")
+        return cls(cls.number(abs(x)) if x >= 0 else f"{cls.minus}{cls.number(-x)}", 2 * (x >= 0))
+
+    @staticmethod
+    def number(x: float) -> str:
+        """A number as text."""
+        return repr(float(x))
+
+    def __add__(self, other: Any) -> Source:
+        return self._joined(self, "+", other)
+
+    def __radd__(self, other: Any) -> Source:
+        return self._joined(other, "+", self)
+
+    def __sub__(self, other: Any) -> Source:
+        return self._joined(self, self.minus, other)
+
+    def __rsub__(self, other: Any) -> Source:
+        return self._joined(other, self.minus, self)
+
+    def __mul__(self, other: Any) -> Source:
+        if isinstance(other, (int, float)) and other in (1, -1):
+            return self if other == 1 else -self
+        right = self.of(other)
+        text = f"{self.held(_PRODUCT)}{self.times}{right.held(_ATOM)}"
+        return type(self)(text, _PRODUCT)
+
+    def __rmul__(self, other: Any) -> Source:
+        if isinstance(other, (int, float)) and other in (1, -1):
+            return self * other
+        return self.of(other) * self
+
+    def __truediv__(self, other: Any) -> Source:
+        return self._divided(self, other)
+
+    def __rtruediv__(self, other: Any) -> Source:
+        return self._divided(other, self)
+
+    def __neg__(self) -> Source:
+        return type(self)(f"{self.minus}{self.held(_PRODUCT)}", _SUM)
+
+    def _joined(self, left: Any, sign: str, right: Any) -> Source:
+        left, right = self.of(left), self.of(right)
+        return type(self)(f"{left.text} {sign} {right.held(_PRODUCT)}", _SUM)
+
+    def _divided(self, left: Any, right: Any) -> Source:
+        left, right = self.of(left), self.of(right)
+        if "(" in self.quotient:
+            return type(self)(self.quotient.format(left.text, right.text))
+        return type(self)(self.quotient.format(left.held(_PRODUCT), right.held(_ATOM)), _PRODUCT)
+
+    def held(self, level: int) -> str:
+        """The text, in parentheses where it would fall apart."""
+        return self.text if self.level >= level else f"({self.text})"
+
+
+class Functions:
+    """The mathematics of source text: every function is one of that name in m.
+
+    Args:
+        language: the kind of source to write.
+        prefix: what the names of functions begin with.
+    """
+
+    def __init__(self, language: type[Source], prefix: str = "m.") -> None:
+        self._language, self._prefix = language, prefix
+
+    def __getattr__(self, name: str) -> Callable[..., Source]:
+        def function(*operands: Any) -> Source:
+            texts = (self._language.of(operand).text for operand in operands)
+            return self._language(f"{self._prefix}{name}({', '.join(texts)})")
+
+        return function

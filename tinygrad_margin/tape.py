@@ -1,0 +1,425 @@
+"""Record a graph once, replay it fast: with new numbers in its leaves, or whole arrays of them.
+
+    >>> import numpy as np
+    >>> from tinygrad_margin import Tape, Value, margin_loss
+    >>> s, s_c = Value(0.3), Value(0.5)
+    >>> tape = Tape(margin_loss(s, s_c), [s, s_c])
+    >>> tape.value_and_grad([0.3, 0.5])
+    (1.2, [-1.0, 1.0])
+    >>> tape.value_and_grad([np.array([0.3, 3.0]), 0.5])        # two items, and s_c for both
+    (array([1.2, 0. ]), [array([-1.,  0.]), 1.0])
+
+The graph is a Wengert list: what to compute, in order. A tape keeps that list and nothing of the
+graph. A maximum or relu is evaluated anew each time, so the replay takes the branch that the new
+numbers call for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinygrad_margin.engine import CONSTANT, LEAF, Value, as_node, as_number, topological_order
+from tinygrad_margin.notation import brief, number
+from tinygrad_margin.ops import FLOATS, TABLE
+from tinygrad_margin.replay import Flags, Floats, Program, Record
+from tinygrad_margin.source import Functions, Source
+from tinygrad_margin.sweep import named, operation
+
+_ROWS = list(TABLE.values())
+_SMALL = 2000  # operations; up to here a single evaluation runs as a Python function
+_CACHE = 2**18  # numbers that a block of items may take: they are to fit into a processor's cache
+_KEPT = 8  # programs
+
+Inputs: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
+
+
+class Tape:
+    """The graph of J, recorded for replay with other numbers in the leaves ``wrt``.
+
+    All other leaves are constants at their present value. ``len(tape)`` is the number of
+    operations.
+
+    Args:
+        J: the root.
+        wrt: the leaves that are inputs, each once. One that J does not depend on has gradient 0.
+
+    Raises:
+        TypeError: J or an entry of wrt is no Value.
+        ValueError: an entry of wrt is no leaf, or stands there twice.
+
+    The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
+
+    - a sequence with an entry for each: a number, or a one-dimensional array of B items. All
+      arrays have one length; a number is the same for all items. The gradient has an entry for
+      each, too: of shape (B,) for an array, and for a number a number, summed over the items.
+    - an array of shape (n,) with n = len(wrt): n numbers. The gradient has shape (n,).
+    - an array of shape (n, B). The gradient has shape (n, B).
+    - a sequence whose first entry is an array of k numbers, a model's parameters say, and whose
+      other n − k entries are as in the first form. The gradient's first entry has shape (k,).
+
+    Outside an operation's domain an item's value is nan or inf, and other items are as they are.
+
+    Example:
+        >>> w, x = Value(2.0, "w"), Value(3.0, "x")
+        >>> tape = Tape((w * x).tanh(), [w, x])
+        >>> tape
+        Tape(2 operations: 1 mul, 1 tanh; 2 levels; 2 inputs)
+        >>> tape.value([0.5, 0.0])
+        0.0
+        >>> print(tape.listing())
+        w = xs[0]
+        x = xs[1]
+        v₁ = w × x
+        J = tanh(v₁)
+        ∂J/∂J = 1
+        ∂J/∂v₁ = ∂J/∂J · (1 − J · J)
+        ∂J/∂x = ∂J/∂v₁ · w
+        ∂J/∂w = ∂J/∂v₁ · x
+    """
+
+    def __init__(self, J: Value, wrt: Sequence[Value]) -> None:
+        if isinstance(wrt, Value):
+            raise TypeError(
+                "Tape(J, wrt) takes a sequence of leaves for wrt; put it in a list: [x]"
+            )
+        order = topological_order(as_node(J, "Tape(J, wrt)"))
+        wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
+        for leaf, times in Counter(wrt).items():
+            if leaf.parents:
+                raise ValueError(
+                    f"an input of a tape is a leaf; {_said(leaf)} is computed, by {leaf.op}"
+                )
+            if times > 1:
+                raise ValueError(f"{_said(leaf)} stands {times} times in wrt: give each leaf once")
+        self._record = Record(order, wrt)
+        self._labels = {i: node.label for i, node in enumerate(order) if node.label}
+        self._constants = [i for i, node in enumerate(order) if node._primitive is CONSTANT]
+        self._names = [brief(leaf.label) or f"xs[{i}]" for i, leaf in enumerate(wrt)]
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start without anything that is made when it is needed."""
+        self._programs: dict[tuple[bytes, int], Program] = {}
+        self._functions: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("_programs", "_functions", "_lock")
+        return {name: x for name, x in self.__dict__.items() if name not in made}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def __len__(self) -> int:
+        return int((self._record.op >= 0).sum())
+
+    def __repr__(self) -> str:
+        codes, counts = np.unique(self._record.op[self._record.op >= 0], return_counts=True)
+        kinds = ", ".join(
+            f"{count} {_ROWS[code].name}" for code, count in zip(codes, counts, strict=True)
+        )
+        levels = int(self._record.level.max())
+        of = f": {kinds}" if kinds else ""
+        return (
+            f"Tape({_counted(len(self), 'operation')}{of}; {_counted(levels, 'level')}; "
+            f"{_counted(len(self._names), 'input')})"
+        )
+
+    def value(self, xs: Inputs) -> Any:
+        """J at the inputs: a float, or an array of shape (B,) where an input is an array.
+
+        Raises:
+            TypeError: an input is neither a number nor an array of numbers.
+            ValueError: a wrong number of inputs, arrays of two lengths, or of a wrong shape.
+        """
+        return self._replay(_Call(self._names, xs), gradient=False)[0]
+
+    def value_and_grad(self, xs: Inputs) -> tuple[Any, Any]:
+        """J and its gradient at the inputs.
+
+        Returns:
+            J as ``value`` gives it; and the gradient in the form that the inputs had.
+
+        Raises:
+            TypeError, ValueError: as ``value``.
+        """
+        call = _Call(self._names, xs)
+        value, numbers, arrays = self._replay(call, gradient=True)
+        return value, call.gradient(numbers, arrays)
+
+    def listing(self) -> str:
+        """The program as text: every node's value, then every node's adjoint, one line each."""
+        return "\n".join(_listing(self._graph(), self._record))
+
+    def _graph(self) -> list[Value]:
+        """The recorded graph, built anew, for its names."""
+        record, nodes = self._record, list[Value]()
+        for i, (op, a, b) in enumerate(zip(record.op, record.a, record.b, strict=True)):
+            node = Value(record.data[i], self._labels.get(i, ""))
+            if op >= 0:
+                node._primitive, node._a = _ROWS[op], nodes[a]
+                node._b = nodes[b] if b >= 0 else None
+            nodes.append(node)
+        for i in self._constants:
+            nodes[i]._primitive = CONSTANT
+        return nodes
+
+    def _replay(self, call: _Call, *, gradient: bool) -> tuple[Any, Floats, Floats]:
+        """J, and the gradients in the inputs that are numbers and in those that are arrays."""
+        with self._lock:
+            return (self._batch if call.is_array.any() else self._single)(call, gradient)
+
+    def _single(self, call: _Call, gradient: bool) -> tuple[float, Floats, Floats]:
+        """A replay with numbers only: in Python for a small graph, which NumPy would slow down."""
+        no_arrays = np.empty((0, 0))
+        if len(self) <= _SMALL:
+            if self._functions is None:
+                self._functions = _functions(self._record)
+            try:
+                found = self._functions[gradient](*call.numbers.tolist())
+                value, slopes = found if gradient else (found, [])
+                return value, np.array(slopes) + 0.0, no_arrays
+            except (ArithmeticError, ValueError):
+                pass  # outside an operation's domain: NumPy gives nan or inf
+        program = self._program(call.is_array, 1)
+        used = self._record.inputs >= 0
+        value = program.run(call.numbers[used], [])
+        slopes = np.zeros(len(used))
+        if gradient:
+            slopes[used] = program.sweep()[0]
+        return value, slopes, no_arrays
+
+    def _batch(self, call: _Call, gradient: bool) -> tuple[Any, Floats, Floats]:
+        """A replay over items, in blocks that a processor's cache can hold."""
+        used = self._record.inputs >= 0
+        numbers = call.numbers[used[~call.is_array]]
+        known = used[call.is_array]
+        arrays = [x for x, is_known in zip(call.arrays, known, strict=True) if is_known]
+        value = np.empty(call.items)
+        slopes, rows = np.zeros(len(call.numbers)), np.zeros((len(call.arrays), call.items))
+        size = self._block(call)
+        for start in range(0, call.items, size):
+            block = slice(start, min(start + size, call.items))
+            program = self._program(call.is_array, block.stop - start)
+            value[block] = program.run(numbers, [x[block] for x in arrays])
+            if gradient:
+                of_numbers, of_arrays = program.sweep()
+                slopes[used[~call.is_array]] += of_numbers
+                rows[known, block] = of_arrays
+        return value, slopes, rows
+
+    def _block(self, call: _Call) -> int:
+        """How many items to take at once."""
+        program = self._program(call.is_array, min(call.items, 64) or 1)
+        return int(np.clip(_CACHE // max(program.sizes[1], 1), 256, 16384))
+
+    def _program(self, is_array: Flags, items: int) -> Program:
+        """The program for these inputs; the last few are kept."""
+        key = (is_array.tobytes(), items)
+        program = self._programs.pop(key, None) or Program(self._record, is_array, items)
+        self._programs[key] = program
+        while len(self._programs) > _KEPT:
+            del self._programs[next(iter(self._programs))]
+        return program
+
+
+class _Call:
+    """The inputs of one replay, sorted into numbers and arrays.
+
+    Attributes:
+        is_array: for each input, does it have items?
+        numbers: the inputs that are numbers.
+        arrays: the others.
+        items: how many items there are; 1 without arrays.
+    """
+
+    def __init__(self, names: list[str], xs: Inputs) -> None:
+        n = len(names)
+        self._ahead = 0  # how many inputs come in a first array of numbers
+        self._form: type = list
+        if isinstance(xs, np.ndarray):
+            self._form = np.ndarray
+            x = _checked("xs", xs, (1, 2))
+            if len(x) != n:
+                raise _miscounted(names, len(x))
+            self.is_array = np.full(n, x.ndim == 2)
+            self.numbers, self.arrays = (x, []) if x.ndim == 1 else (np.empty(0), list(x))
+            self.items = x.shape[1] if x.ndim == 2 else 1
+            return
+        if isinstance(xs, (str, bytes)) or not isinstance(xs, Sequence):
+            raise TypeError(
+                f"a tape takes a sequence of inputs; got {type(xs).__name__} {xs!r:.60}"
+            )
+        entries = list(xs)
+        first = np.empty(0)
+        if len(entries) != n and entries and isinstance(entries[0], np.ndarray):
+            first = _checked("the first entry", entries.pop(0), (1,))
+            self._ahead = len(first)
+        if self._ahead + len(entries) != n:
+            raise _miscounted(names, self._ahead + len(entries))
+        rest: list[float] = []
+        self.arrays = []
+        self.is_array = np.zeros(n, bool)
+        for i, entry in enumerate(entries, self._ahead):
+            if type(entry) is float:
+                rest.append(entry)
+            elif isinstance(entry, (np.ndarray, list, tuple)) and np.ndim(entry):
+                self.arrays.append(_checked(names[i], entry, (1,)))
+                self.is_array[i] = True
+            else:
+                rest.append(as_number(entry, f"the input {names[i]} of a tape"))
+        self.numbers = np.concatenate([first, rest]) if rest else first
+        lengths = {len(x) for x in self.arrays}
+        if len(lengths) > 1:
+            at = np.flatnonzero(self.is_array)
+            said = ", ".join(f"{names[i]}: {len(x)}" for i, x in zip(at, self.arrays, strict=True))
+            raise ValueError(f"arrays of items have one length; got {said:.200}")
+        self.items = lengths.pop() if lengths else 1
+
+    def gradient(self, numbers: Floats, arrays: Floats) -> Any:
+        """The gradient, in the form of the inputs."""
+        if self._form is np.ndarray:
+            return arrays if self.is_array.any() else numbers
+        ahead = [numbers[: self._ahead]] if self._ahead else []
+        of_numbers, of_arrays = iter(numbers[self._ahead :].tolist()), iter(arrays)
+        rest = self.is_array[self._ahead :]
+        return [*ahead, *(next(of_arrays if is_array else of_numbers) for is_array in rest)]
+
+
+def _checked(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
+    """An array of real numbers, of so many dimensions."""
+    found = np.asarray(x)
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is to hold real numbers; got an array of {found.dtype}")
+    if found.ndim not in dimensions:
+        said = " or ".join(map(str, dimensions))
+        raise ValueError(f"{name} is to have {said} dimension(s); got the shape {found.shape}")
+    return found.astype(float, copy=False)
+
+
+def _miscounted(names: list[str], count: int) -> ValueError:
+    """The error for a wrong number of inputs."""
+    known = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
+    return ValueError(f"the tape has {_counted(len(names), 'input')} ({known}); got {count}")
+
+
+def _counted(count: int, what: str) -> str:
+    """1 level, 2 levels."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _said(leaf: Value) -> str:
+    """A Value in an error message."""
+    return f"{brief(leaf.label)} = {leaf.data}" if brief(leaf.label) else f"Value({leaf.data})"
+
+
+def _functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Value, and value and gradient, as straight-line Python functions of numbers."""
+    m = Functions(Source)
+    inputs = {place: f"x{i}" for i, place in enumerate(record.inputs.tolist()) if place >= 0}
+    known: dict[str, Any] = {"m": FLOATS}
+    names: list[Source] = []
+    forward, backward = [], []
+    adjoints: dict[int, str] = {}
+    places = list(zip(record.op.tolist(), record.a.tolist(), record.b.tolist(), strict=True))
+    for i, (op, a, b) in enumerate(places):
+        name = inputs.get(i, f"v{i}")
+        names.append(Source(name))
+        if record.live[i] and op >= 0:
+            operands = [names[a], names[b]] if b >= 0 else [names[a]]
+            forward.append(f" {name} = {Source.of(_ROWS[op].value(m, *operands)).text}")
+        elif not record.live[i]:
+            known[name] = float(record.data[i])
+    root = len(places) - 1
+    backward.append(f" g{root} = 1.0")
+    for i in reversed([i for i, (op, _, _) in enumerate(places) if op >= 0 and record.live[i]]):
+        op, a, b = places[i]
+        operands = [a, b] if b >= 0 else [a]
+        partials = _ROWS[op].partials(m, *(names[j] for j in operands), names[i])
+        for j, slope in zip(operands, partials, strict=True):
+            if record.live[j]:
+                sign = "+=" if adjoints.setdefault(j, "") else "="
+                adjoints[j] = f"g{j}"
+                backward.append(f" g{j} {sign} {(Source(f'g{i}') * slope).text}")
+    given = ", ".join(f"x{i}" for i in range(len(record.inputs)))
+    slopes = [
+        f"g{place}" if place == root else adjoints.get(place, "0.0")
+        for place in record.inputs.tolist()
+    ]
+    value = [f"def value({given}):", *forward, f" return {names[root].text}"]
+    both = [f"def both({given}):", *forward, *backward,
+            f" return {names[root].text}, [{', '.join(slopes)}]"]  # fmt: skip
+    exec("\n".join([*value, *both]), known)
+    return known["value"], known["both"]
+
+
+class _Text(Source):
+    """A piece of a formula, for a reader."""
+
+    minus, times, quotient = "−", " · ", "{} / {}"
+
+    @staticmethod
+    def number(x: float) -> str:
+        """A number as text."""
+        return number(x)
+
+
+class _Formulas(Functions):
+    """The mathematics of formulas for a reader."""
+
+    def __init__(self) -> None:
+        super().__init__(_Text, "")
+
+    def is_zero(self, a: Any) -> Any:
+        return float(a == 0.0) if isinstance(a, float) else _Text(f"[{a.text} = 0]")
+
+    def pow(self, a: Any, b: Any) -> Any:
+        if isinstance(b, float) and b in (0.0, 1.0):
+            return a if b else 1.0
+        base, exponent = _Text.of(a), _Text.of(b)
+        return _Text(f"{base.held(2)}^{exponent.held(2)}")
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return _Text(f"max({_Text.of(a).text}, {_Text.of(b).text})")
+
+    def step(self, a: Any, b: Any, tie: float) -> Any:
+        left, right = _Text.of(a).text, _Text.of(b).text
+        at_tie = f" + {number(tie)} · [{left} = {right}]" if tie else ""
+        return _Text(f"[{left} > {right}]{at_tie}", 0 if tie else 2)
+
+
+def _listing(nodes: list[Value], record: Record) -> Iterator[str]:
+    """The lines of the program."""
+    names = named(nodes)
+    J = names[nodes[-1]]
+    inputs = {place: f"xs[{i}]" for i, place in enumerate(record.inputs.tolist())}
+    for i, node in enumerate(nodes):
+        if i in inputs:
+            yield f"{names[node]} = {inputs[i]}"
+        elif node.parents:
+            yield f"{names[node]} = {operation(node, names)}"
+        elif brief(node.label) or node._primitive is LEAF:
+            yield f"{names[node]} = {number(node.data)}"
+    handed: dict[Value, list[Source]] = {node: [] for node in nodes}
+    handed[nodes[-1]].append(_Text("1"))
+    m = _Formulas()
+    for i in reversed(range(len(nodes))):
+        node = nodes[i]
+        if not record.live[i]:
+            continue
+        slope = f"∂{J}/∂{names[node]}"
+        first, *more = handed[node]
+        yield " + ".join([f"{slope} = {first.text}", *(each.held(1) for each in more)])
+        operands = [
+            parent.data if parent._primitive is CONSTANT and not parent.label
+            else _Text(names[parent]) for parent in node.parents
+        ]  # fmt: skip
+        partials = node._primitive.partials(m, *operands, _Text(names[node]))
+        for parent, partial in zip(node.parents, partials, strict=True):
+            handed[parent].append(_Text(slope) * partial)
