@@ -11,6 +11,8 @@ and in an editor that knows such cells. It writes pictures only where told: ``--
 from __future__ import annotations
 
 import code
+import importlib
+import io
 import linecache
 import os
 import re
@@ -21,9 +23,10 @@ from typing import Any, TypeVar
 
 from tinygrad_margin.draw import Picture, save
 from tinygrad_margin.page import Page
+from tinygrad_margin.render import write_whole
 from tinygrad_margin.sweep import ReverseSweep
 
-_Shown = TypeVar("_Shown", Picture, Page)
+_Shown = TypeVar("_Shown", bound=Any)
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "demos", _HERE.parent / "demos")  # installed, or in a checkout
 
@@ -60,7 +63,7 @@ def keep(shown: _Shown, name: str) -> _Shown:
     """Write a demo's picture or page into the folder that it was told, ``--out DIR``, if any.
 
     Args:
-        shown: the picture or page.
+        shown: a picture, a page or a matplotlib figure.
         name: the file's name, ending in .svg, .png or .pdf, or in .html.
 
     Returns:
@@ -69,19 +72,47 @@ def keep(shown: _Shown, name: str) -> _Shown:
     words = " ".join(sys.argv[1:]).split("--out", 1)
     told = words[1].lstrip("= ") if len(words) > 1 else ""
     if not told:
-        verb, file = ("page", "J.html") if isinstance(shown, Page) else ("draw", "J.svg")
-        print(
-            f"(made: {name}. With --out DIR it is written; later, {verb}(J, '{file}') writes J's.)"
-        )
+        later = {
+            Picture: "; later, draw(J, 'J.svg') writes J's",
+            Page: "; later, page(J, 'J.html')",
+        }
+        print(f"(made: {name}. With --out DIR it is written{later.get(type(shown), '')}.)")
         return shown
     folder = Path(told)
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(shown, Page):
+    if isinstance(shown, Picture):
+        save(shown, folder / name)
+    elif isinstance(shown, Page):
         shown.save(folder / name)
     else:
-        save(shown, folder / name)
+        drawn = io.BytesIO()
+        shown.savefig(drawn, format=name.rpartition(".")[2], dpi=150)
+        write_whole(folder / name, drawn.getvalue())
     print(f"({folder / name})")
     return shown
+
+
+def plots() -> Any:
+    """matplotlib's pyplot, for pictures that no window shows; None, saying so, if it is missing."""
+    try:
+        matplotlib = importlib.import_module("matplotlib")
+    except ImportError:
+        print("(no plots: pip install '.[demos]' brings matplotlib)")
+        return None
+    matplotlib.use("Agg")
+    return importlib.import_module("matplotlib.pyplot")
+
+
+def progress(text: str, *, last: bool = False) -> None:
+    """Show how far a demo has come: over and over on one line of a terminal, else only at the end.
+
+    Args:
+        text: what to show.
+        last: is this the end?
+    """
+    is_terminal = sys.stdout.isatty()
+    if last or is_terminal:
+        print(f"\r{text}\x1b[K" if is_terminal else text, end="\n" if last else "", flush=True)
 
 
 def play(path: Path, out: Path | None = None) -> bool:
