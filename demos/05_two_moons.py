@@ -92,7 +92,7 @@ if plots() is not None:
     axes.contourf(*grid, surface, levels=[-99, 0, 99], colors=["#e8f1fd", "#fdf0ee"])
     lines = axes.contour(*grid, surface, levels=[-1, 0, 1], colors="#4f5963",
                          linestyles=["dashed", "solid", "dashed"])  # fmt: skip
-    axes.clabel(lines, fmt="%+d")
+    axes.clabel(lines, fmt={-1: "−1", 0: "0", 1: "+1"})
     for side, marker, colour in ((-1, "o", "#2f66b3"), (1, "s", "#c0392b")):
         axes.scatter(*X[:, y == side], marker=marker, color=colour, edgecolor="white",
                      label=f"y = {side:+d}".replace("-", "−"))  # fmt: skip

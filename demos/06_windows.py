@@ -97,7 +97,7 @@ def train(seed, epochs=40, told=False):
 pairs, margins = train(seed=0, told=True)
 
 # %% On held-out sentences
-# How often does a true window outscore its corrupted twin, in sentences that were never seen? Chance
+# How often does a true window outscore its corrupted twin, in sentences never seen before? Chance
 # is one half. One split has few sentences, so we repeat it for ten splits. The splits share
 # sentences, so the error bar is Wilson's for a single split, not for ten times as many pairs.
 wins = np.mean(margins > 0)

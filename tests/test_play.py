@@ -36,7 +36,10 @@ def terminal(monkeypatch):
 
 
 def test_the_demos_are_found():
-    assert list(DEMOS) == ["01_margin_loss", "02_two_leaves", "03_shared_weights", "04_descent"]
+    assert list(DEMOS) == [
+        "01_margin_loss", "02_two_leaves", "03_shared_weights", "04_descent", "05_two_moons",
+        "06_windows",
+    ]  # fmt: skip
     assert play.find("02") == play.find("02_two_leaves") == play.find("02_two_leaves.py")
     assert play.find(str(DEMOS["01_margin_loss"])) == DEMOS["01_margin_loss"]
     for name in ("", "0", "99", "nonsense", "x.py", "tests"):

@@ -264,27 +264,35 @@ class Program:
         self._root = int(self.varying[-1]), int(self.slot[-1])
         self._written = [np.zeros(size, bool) for size in self.sizes]
         self._written[self._root[0]][self._root[1]] = True
+        self._handed = self.slot.copy()  # where the adjoint of each node stands
         self._backward = self.calls = list[_Call]()
         for step in reversed(self._steps):
             self._taken = 0
             step.backward(self)
         for space, inputs in enumerate((self._numbers, self._arrays)):
             self.clear(space, np.flatnonzero(~self._written[space][:inputs]))
+        self._backward = self._without_unread(self._backward)
 
     # ---- running it ----
 
     def run(self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats]) -> Any:
-        """J at these inputs: one number for each input that is none, one array for each other."""
+        """J at these inputs: one number for each input that is none, one array for each other.
+
+        What it gives, if it varies, holds until the next run.
+        """
         self.values[0][: self._numbers] = numbers
         for row, x in zip(self.values[1], arrays, strict=False):
             row[:] = x
         with np.errstate(all="ignore"):
             _do(self._forward)
         space, place = self._root
-        return self.values[space][place].copy() if space else float(self.values[0][place])
+        return self.values[space][place] if space else float(self.values[0][place])
 
     def sweep(self) -> tuple[Floats, Floats]:
-        """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays."""
+        """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays.
+
+        They hold until the next sweep.
+        """
         space, place = self._root
         for each, places in self._cleared:
             self.adjoints[each][places] = 0.0
@@ -292,8 +300,7 @@ class Program:
         with np.errstate(all="ignore"):
             _do(self._backward)
         numbers, arrays = self.adjoints
-        # A copy, and + 0.0 turns -0.0 into 0.0, as adding to a leaf's grad does.
-        return numbers[: self._numbers] + 0.0, arrays[: self._arrays] + 0.0
+        return numbers[: self._numbers], arrays[: self._arrays]
 
     # ---- the plan: what is computed together, and where its results stand ----
 
@@ -426,14 +433,30 @@ class Program:
                 return
         self.add(np.copyto, target, x)
 
-    def read(self, nodes: Places) -> Floats:
+    def read(
+        self, nodes: Places, of: tuple[Floats, Floats] | None = None, at: Places | None = None
+    ) -> Floats:
         """The values of nodes, as an array of their shape, then the items if they vary."""
         space = int(self.varying[nodes.flat[0]])
-        view = _window(self.values[space], self.slot[nodes])
+        buffer = (self.values if of is None else of)[space]
+        places = (self.slot if at is None else at)[nodes]
+        view = _window(buffer, places)
         if view is None:
-            view = self.temporary((*nodes.shape, *self.values[space].shape[1:]))
-            self.take(self.values[space], self.slot[nodes], out=view)
+            view = self.temporary((*nodes.shape, *buffer.shape[1:]))
+            self.take(buffer, places, out=view)
         return view
+
+    def share(self, nodes: Places, source: Places) -> bool:
+        """Let nodes that are used once have the adjoints of the source, without a copy."""
+        record = self.record
+        if (
+            (record.uses[nodes] > 1).any()
+            or (record.op[nodes] < 0).any()
+            or (self.varying[nodes] != self.varying[source]).any()
+        ):
+            return False
+        self._handed[nodes] = self._handed[source]
+        return True
 
     def operand(self, nodes: Places, *, varying: bool) -> Any:
         """The values of nodes beside others; a constant that is the same for all is a number."""
@@ -443,13 +466,9 @@ class Program:
         x = self.read(nodes)
         return x[..., None] if varying and not self.varying[nodes.flat[0]] else x
 
-    def upstream(self, places: Places, *, varying: bool) -> Floats:
-        """The adjoints at places that lie side by side."""
-        blank = places[~self._written[varying][places]]
-        self.clear(int(varying), blank)
-        view = _window(self.adjoints[varying], places)
-        assert view is not None
-        return view
+    def upstream(self, nodes: Places) -> Floats:
+        """The adjoints of nodes, which nothing will add to any more."""
+        return self.read(nodes, self.adjoints, self._handed)
 
     def clear(self, space: int, places: Places) -> None:
         """Have these adjoints start at 0."""
@@ -500,6 +519,25 @@ class Program:
             self.add(_put_more, self.adjoints[space], places, x)
         else:
             self.add(np.add, target, x, out=target)
+
+    def _without_unread(self, calls: list[_Call]) -> list[_Call]:
+        """The calls whose results are read: an operation gives all its slopes, needed or not."""
+        temporary = {id(x) for x in self._arena}
+        wanted: set[int] = set()
+        kept = []
+        for call in reversed(calls):
+            function, operands, out = call
+            target = id(out.base) if out is not None else 0
+            if target in temporary:
+                if target not in wanted:
+                    continue
+                wanted.discard(target)
+            read = [getattr(getattr(function, "func", None), "__self__", None), *operands]
+            for x in read:
+                if isinstance(x, np.ndarray):
+                    wanted.add(id(x if x.base is None else x.base))
+            kept.append(call)
+        return kept[::-1]
 
     def added_up(self, x: Floats, axis: int) -> Floats:
         """The sum along an axis."""
@@ -612,11 +650,13 @@ class _Each(_Step):
         program.into(out, self.row.value(program.m, *self._arguments(program)))
 
     def backward(self, program: Program) -> None:
-        upstream = program.upstream(program.slot[self.nodes], varying=self.varying)
+        upstream = program.upstream(self.nodes)
         out = program.read(self.nodes)
         partials = self.row.partials(program.m, *self._arguments(program), _Array(program, out))
         for nodes, slope in zip(self.operands, partials, strict=True):
-            if program.record.live[nodes].any():
+            if not program.record.live[nodes].any():
+                continue
+            if not (isinstance(slope, float) and slope == 1.0 and program.share(nodes, self.nodes)):
                 program.hand(nodes, _Array(program, upstream) * slope)
 
 
@@ -651,7 +691,7 @@ class _Sums(_Step):
                     program.add(_put_more, out, rows, x)
 
     def backward(self, program: Program) -> None:
-        upstream = program.upstream(program.slot[self.nodes], varying=self.varying)
+        upstream = program.upstream(self.nodes)
         live = program.record.live[self.terms]
         if self.is_even and live.all():
             program.hand(self.terms, upstream[:, None])
@@ -682,7 +722,7 @@ class _Product(_Step):
         columns = np.lexsort(program.slot[self.left].T[::-1])
         self.right, self.left = self.right[rows], self.left[columns]
         self.rest = [each[rows][:, columns] for each in self.rest]
-        grid = self.grid[rows][:, columns]
+        self.grid = grid = self.grid[rows][:, columns]
         real = grid >= 0
         self.varying = bool(program.varying[grid[real][0]])
         self.right_varies = bool(program.varying[self.right.flat[0]])
@@ -706,8 +746,23 @@ class _Product(_Step):
             x = program.operand(each, varying=self.varying)
             program.add(np.add, out, x, out=out)
 
+    def _upstream(self, program: Program) -> Floats:
+        """The adjoints of the whole grid; 0 where there is no sum."""
+        real = self.grid >= 0
+        if real.all():
+            return program.upstream(self.grid)
+        space, places = int(self.varying), self.places[real]
+        shared = program._handed[self.grid[real]]
+        if not np.array_equal(shared, places):
+            x = program.upstream(self.grid[real])
+            program.add(_put, program.adjoints[space], places, x)
+        program.clear(space, self.places[~real])
+        view = _window(program.adjoints[space], self.places)
+        assert view is not None
+        return view
+
     def backward(self, program: Program) -> None:
-        upstream = program.upstream(self.places, varying=self.varying)
+        upstream = self._upstream(program)
         left, right = program.read(self.left), program.read(self.right)
         live = program.record.live
         for each in self.rest:

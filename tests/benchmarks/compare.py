@@ -1,9 +1,6 @@
 """The engine beside micrograd: time and memory as ratios, measured in one run.
 
-    python tests/benchmarks/compare.py              prints the table
-    python tests/benchmarks/compare.py --write      and puts it into docs/benchmarks.md
-
-Needs ``pip install '.[bench]'``, and Chromium for what happens in the browser. Every figure of an engine comes from a process of its own; the two
+Run by ``python tests/benchmarks``. Every figure of an engine comes from a process of its own; the two
 take turns, and the ratio is taken turn by turn, so that a machine that slows down slows both. The
 garbage collector is on, as it is when a student trains.
 """
@@ -32,7 +29,6 @@ from typing import Any
 ENGINES = {"tinygrad_margin": "tinygrad_margin", "micrograd": "micrograd.engine"}
 ROUNDS, STEPS = 7, 6
 CHAINS = [1_000, 10_000, 100_000, 1_000_000]
-PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 
 
 def network_loss(Value: Any, points: int = 100) -> Callable[[], Any]:
@@ -244,18 +240,10 @@ def table() -> str:
 
 
 def main() -> None:
-    """Measure; with two words, one thing for a parent process."""
-    if len(sys.argv) == 3:
-        task, engine = sys.argv[1:]
-        Value = importlib.import_module(ENGINES[engine]).Value
-        print(json.dumps(globals()[task](Value)))
-        return
-    text = table()
-    print(text)
-    if "--write" in sys.argv:
-        page = PAGE.read_text("utf-8")
-        head, rest = page.split("<!-- measured -->\n")[0], page.split("<!-- end -->")[1]
-        PAGE.write_text(f"{head}<!-- measured -->\n{text}\n<!-- end -->{rest}", "utf-8")
+    """Measure one thing, for the parent process."""
+    task, engine = sys.argv[1:]
+    Value = importlib.import_module(ENGINES[engine]).Value
+    print(json.dumps(globals()[task](Value)))
 
 
 if __name__ == "__main__":
