@@ -154,8 +154,13 @@ class _Array:
         return self.program.call(np.subtract, other, self)
 
     def __mul__(self, other: Any) -> _Array:
-        if isinstance(other, float) and abs(other) == 1.0:
-            return self if other > 0 else -self
+        if isinstance(other, float):
+            function, operands, out = self.program.last
+            if function is np.multiply and out is self.x and isinstance(operands[1], float):
+                self.program.calls.pop()  # one factor instead of two
+                return _Array(self.program, operands[0]) * (operands[1] * other)
+            if abs(other) == 1.0:
+                return self if other > 0 else -self
         return self.program.call(np.multiply, self, other)
 
     __rmul__ = __mul__
@@ -249,6 +254,7 @@ class Program:
         self.place(constants, varying=False)
         self._is_known = known
         self._is_array = is_array
+        self.alone = np.zeros(len(record.op), bool)  # the nodes that are a step of their own
         self._steps = self._planned()
         self.values = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
         self.adjoints = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
@@ -265,6 +271,9 @@ class Program:
         self._written = [np.zeros(size, bool) for size in self.sizes]
         self._written[self._root[0]][self._root[1]] = True
         self._handed = self.slot.copy()  # where the adjoint of each node stands
+        root = len(record.op) - 1
+        seed = 1.0 if self._root[0] else float(items)
+        self._known = {root: seed} if self.alone[root] else {}
         self._backward = self.calls = list[_Call]()
         for step in reversed(self._steps):
             self._taken = 0
@@ -466,9 +475,18 @@ class Program:
         x = self.read(nodes)
         return x[..., None] if varying and not self.varying[nodes.flat[0]] else x
 
+    @property
+    def last(self) -> _Call:
+        """The call added last."""
+        return self.calls[-1] if self.calls else (np.copyto, (), None)
+
     def upstream(self, nodes: Places) -> Floats:
         """The adjoints of nodes, which nothing will add to any more."""
         return self.read(nodes, self.adjoints, self._handed)
+
+    def known(self, nodes: Places) -> float | None:
+        """The adjoint of a node that is a step of its own, if it is the same number always."""
+        return self._known.get(int(nodes.flat[0]))
 
     def clear(self, space: int, places: Places) -> None:
         """Have these adjoints start at 0."""
@@ -481,6 +499,13 @@ class Program:
         if not self.record.live[nodes].any():
             return
         space, places = int(self.varying[nodes.flat[0]]), self.slot[nodes]
+        if isinstance(contribution, float):  # each item hands on the same
+            node = int(nodes.flat[0])
+            if self._root[0] > space:
+                contribution *= self.items
+            elif self.alone[node] and self.record.uses[node] == 1:
+                self._known[node] = contribution
+                return
         x = contribution.x if isinstance(contribution, _Array) else contribution
         shape = (*places.shape, self.items) if space else places.shape
         if not isinstance(x, np.ndarray):
@@ -639,6 +664,7 @@ class _Each(_Step):
         self.operands = [each[self.nodes] for each in operands]
         self.varying = bool(program.varying[self.nodes[0]])
         program.place(self.nodes, varying=self.varying)
+        program.alone[self.nodes] = len(self.nodes) == 1
 
     def _arguments(self, program: Program) -> list[Any]:
         found = (program.operand(each, varying=self.varying) for each in self.operands)
@@ -650,14 +676,16 @@ class _Each(_Step):
         program.into(out, self.row.value(program.m, *self._arguments(program)))
 
     def backward(self, program: Program) -> None:
-        upstream = program.upstream(self.nodes)
+        known = program.known(self.nodes)
+        upstream = known if known is not None else _Array(program, program.upstream(self.nodes))
         out = program.read(self.nodes)
         partials = self.row.partials(program.m, *self._arguments(program), _Array(program, out))
         for nodes, slope in zip(self.operands, partials, strict=True):
             if not program.record.live[nodes].any():
                 continue
-            if not (isinstance(slope, float) and slope == 1.0 and program.share(nodes, self.nodes)):
-                program.hand(nodes, _Array(program, upstream) * slope)
+            is_one = known is None and isinstance(slope, float) and slope == 1.0
+            if not (is_one and program.share(nodes, self.nodes)):
+                program.hand(nodes, slope * upstream)
 
 
 class _Sums(_Step):

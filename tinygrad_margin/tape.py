@@ -211,7 +211,8 @@ class Tape:
         value = np.empty(call.items)
         slopes, rows = np.zeros(len(call.numbers)), np.empty((len(call.arrays), call.items))
         rows[~known] = 0.0
-        size = self._block(call)
+        most = self._block(call)
+        size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
         for start in range(0, call.items, size):
             block = slice(start, min(start + size, call.items))
             program = self._program(call.is_array, block.stop - start)
