@@ -782,3 +782,14 @@ def test_without_labels_there_is_nothing_to_drag(tab, tmp_path):
     opened(tab, tmp_path, Value(2.0, "x"))  # a graph of one node
     tab.keyboard.press("ArrowRight")
     assert sentence(tab) == "x is a leaf: ∂x/∂x = 1"
+
+
+@pytest.mark.parametrize("x", [math.inf, -math.inf, math.nan, 1e308])
+def test_a_leaf_that_is_no_plain_number(tab, tmp_path, x):
+    opened(tab, tmp_path, Value(x, "a") * 2 + 1)
+    assert sentence(tab).startswith(f"J = {number(x * 2 + 1)}")
+    assert "NaN" not in tab.locator("body").inner_text()
+    tab.get_by_label("a", exact=True).fill("3")
+    assert sentence(tab) == "J = 7, ∂J/∂a = +2"
+    tab.locator("#reset").click()
+    assert sentence(tab).startswith(f"J = {number(x * 2 + 1)}")

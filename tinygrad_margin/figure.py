@@ -35,11 +35,11 @@ from tinygrad_margin.sweep import named
 _WIDEST = "−0.12345"  # what a box keeps room for
 MOST = 8  # inputs whose gradient is said
 ROW = 21.0  # the height of a line in a box
-_SIZES = {"title": 13, "value": 13, "gradient": 13, "regime": 10}
+_SIZES = {"title": 13, "value": 13, "gradient": 13, "regime": 11}
 
 # How the parts look, for an SVG on its own and for the page; colours by the names of PALETTES.
 STYLE = """\
-text { font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--ink) }
+text { text-rendering: geometricPrecision; font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--ink) }
 .node text { text-anchor: middle }
 .node rect { fill: var(--operation); stroke: var(--grey) }
 .node.input rect { fill: var(--input); stroke: var(--blue) }
@@ -54,7 +54,7 @@ stroke-dasharray: none }
 stroke-dasharray: 2 2 }
 .node .gradient, .node .case1 { fill: var(--red) }
 .node .gradient.zero { fill: var(--quiet) }
-.case0, .case1, .case2 { font-size: 10px; fill: var(--soft); display: none }
+.case0, .case1, .case2 { font-size: 11px; fill: var(--soft); display: none }
 .node[data-case="0"] .case0, .node[data-case="1"] .case1, .node[data-case="2"] .case2 \
 { display: inline }
 .i { font-style: italic }
@@ -217,7 +217,7 @@ class Figure:
             more = " so far" if uses > 1 and node is not self.J else ""
             rows["gradient"] = f"{self.symbols[node]} = {_WIDEST}{more}"
         if node._primitive.kink:
-            rows["regime"] = f'<font point-size="10">{node._primitive.kink}</font>'
+            rows["regime"] = f'<font point-size="11">{node._primitive.kink}</font>'
         return rows
 
     @property

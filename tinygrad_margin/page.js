@@ -22,8 +22,12 @@ const attribute = (element, name, value) => {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 };
 const text = (element, value) => {
-  if (element.textContent !== value) element.textContent = value;
+  if (element.textContent === value) return;
+  if (element.firstChild) element.firstChild.nodeValue = value;
+  else element.textContent = value;
 };
+// A number box has no word for infinity.
+const boxed = (x) => (Number.isFinite(x) ? String(x) : "");
 const visible = (element, isVisible) => {
   attribute(element, "visibility", isVisible ? "visible" : "hidden");
 };
@@ -91,18 +95,19 @@ function render() {
   });
   for (const {node, slider, box} of rows) {
     const x = state.leaves[node];
-    if (slider && document.activeElement !== slider) {
+    if (slider) {
       if (x < Number(slider.min)) slider.min = String(Math.floor(x));
       if (x > Number(slider.max)) slider.max = String(Math.ceil(x));
       slider.value = String(x);
     }
-    if (document.activeElement !== box) box.value = String(x);
+    if (document.activeElement !== box) box.value = boxed(x);
   }
   text($("sentence"), sentence(evaluation, sweep));
   $("sentence").classList.toggle("wrong", isLost || sweep.errors.size > 0);
   text($("position"), state.step === null ? `all ${LAST} steps` : `step ${state.step} of ${LAST}`);
-  $("back").disabled = $("first").disabled = state.step === 0;
-  $("last").disabled = state.step === LAST;
+  // Not `disabled`, which would take the focus away from who has just pressed it.
+  for (const name of ["back", "first"]) attribute($(name), "aria-disabled", String(state.step === 0));
+  attribute($("last"), "aria-disabled", String(state.step === LAST));
   showRegimes(isLost, evaluation.values);
   if (asked !== null) showNode(asked);
 }
@@ -248,7 +253,7 @@ function set(node, x, source) {
   if (!Number.isFinite(x)) return;
   state.leaves[node] = x;
   const row = rows.find((each) => each.node === node);
-  if (source !== row.box) row.box.value = String(x);
+  if (source !== row.box) row.box.value = boxed(x);
   attribute($("sentence"), "aria-busy", "true");
   rest(400);
   soon();
@@ -258,7 +263,7 @@ function set(node, x, source) {
 for (const row of rows) {
   row.slider?.addEventListener("input", () => set(row.node, row.slider.valueAsNumber, row.slider));
   row.box.addEventListener("input", () => set(row.node, row.box.valueAsNumber, row.box));
-  row.box.addEventListener("change", () => { row.box.value = String(state.leaves[row.node]); });
+  row.box.addEventListener("change", () => { row.box.value = boxed(state.leaves[row.node]); });
 }
 
 function go(step) {
@@ -339,6 +344,7 @@ function recall() {
     const said = parts.get(key);
     if (PLAIN_NUMBER.test(said) && Number.isFinite(Number(said))) state.leaves[node] = Number(said);
   }
+  for (const {node, box} of rows) box.value = boxed(state.leaves[node]);
   const step = parts.get("step");
   state.step = /^\d{1,9}$/.test(step) && Number(step) <= LAST ? Number(step) : null;
   go(state.step);

@@ -184,7 +184,7 @@ def _inputs(figure: Figure, keys: dict[Value, str]) -> str:
     for leaf in keys:
         i, x = figure.index[leaf], leaf.data
         name = html.escape(figure.names[leaf])
-        limits = _range(x)
+        limits, boxed = _range(x), repr(x) if math.isfinite(x) else ""
         slider = "<span></span>"
         if limits is not None:
             low, high, step = limits
@@ -194,7 +194,7 @@ def _inputs(figure: Figure, keys: dict[Value, str]) -> str:
             )
         rows.append(
             f'<label for="box{i}">{typeset(figure.names[leaf])}</label>{slider}'
-            f'<input type="number" id="box{i}" step="any" value="{x!r}" aria-label="{name}">'
+            f'<input type="number" id="box{i}" step="any" value="{boxed}" aria-label="{name}">'
         )
     return f'<div class="rows">{"".join(rows)}</div>'
 
