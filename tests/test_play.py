@@ -1,6 +1,7 @@
 import ast
 import builtins
 import os
+import re
 import runpy
 import select
 import subprocess
@@ -86,6 +87,25 @@ def test_what_the_demos_say(capsys):
         "So ∂J/∂s = 0.5 + (−1) = −0.5.", "every gradient is exactly zero: True", "2 paths lead from W_11 to J",
     ):  # fmt: skip
         assert words in said
+
+
+def test_training_reaches_what_the_demos_promise(capsys):
+    assert main(["demo", "05"]) == 0
+    said = capsys.readouterr().out
+    assert int(re.search(r"(\d+)% of the points are on the right side", said)[1]) >= 99
+    assert "every ∂J/∂w is 0: True" in said
+    assert main(["demo", "06"]) == 0
+    said = capsys.readouterr().out
+    mean, low, high = re.search(r"mean (\d+)%; 95 % interval .*: (\d+)% to (\d+)%", said).groups()
+    assert 60 < int(low) < int(mean) < int(high)  # chance is 50 %
+
+
+def test_the_sentences_have_their_places_marked():
+    text = (Path(play.__file__).parent / "data" / "windows.txt").read_text("utf-8")
+    lines = text.splitlines()
+    assert len(lines) == len(set(lines)) >= 150
+    for line in lines:
+        assert re.fullmatch(r"[^\[\]]*\[[A-Z][a-z]+\][^\[\]]*\.", line), line
 
 
 def test_keys(terminal, tmp_path, capsys):

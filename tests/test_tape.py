@@ -2,6 +2,7 @@ import itertools
 import math
 import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -313,3 +314,16 @@ def test_a_long_chain():
     v.backward()
     value, (slope,) = tape.value_and_grad([0.5])
     assert (value, slope) == (pytest.approx(v.data, rel=1e-12), pytest.approx(x.grad, rel=1e-12))
+
+
+def test_threads_may_share_a_tape():
+    a, b = Value(1.0), Value(2.0)
+    tape = Tape((a * b).tanh() + a, [a, b])
+    draw = np.random.default_rng(5)
+    batches = [draw.uniform(-1, 1, (2, 3000)) for _ in range(40)]
+    alone = [tape.value_and_grad(batch) for batch in batches]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(tape.value_and_grad, batches))
+    for (v, g), (w, h) in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(v, w)
+        np.testing.assert_array_equal(g, h)

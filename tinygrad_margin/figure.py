@@ -39,7 +39,8 @@ _SIZES = {"title": 13, "value": 13, "gradient": 13, "regime": 11}
 
 # How the parts look, for an SVG on its own and for the page; colours by the names of PALETTES.
 STYLE = """\
-text { text-rendering: geometricPrecision; font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--ink) }
+text { font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--ink); \
+text-rendering: geometricPrecision }
 .node text { text-anchor: middle }
 .node rect { fill: var(--operation); stroke: var(--grey) }
 .node.input rect { fill: var(--input); stroke: var(--blue) }
