@@ -252,8 +252,6 @@ class Program:
         self.place(record.inputs[known & is_array], varying=True)
         self._numbers, self._arrays = self.sizes
         self.place(constants, varying=False)
-        self._is_known = known
-        self._is_array = is_array
         self.alone = np.zeros(len(record.op), bool)  # the nodes that are a step of their own
         self._steps = self._planned()
         self.values = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
