@@ -57,7 +57,10 @@ def side_by_side(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -
 def ratio(ours: list[float], theirs: list[float]) -> str:
     """How many times as long they take: the median round, and the lowest and highest."""
     found = sorted(b / a for a, b in zip(ours, theirs, strict=True))
-    return f"**{statistics.median(found):.2g}** ({found[0]:.2g} to {found[-1]:.2g})"
+    middle, low, high = (
+        f"{x:,.0f}" if x >= 10 else f"{x:.2g}" for x in (statistics.median(found), found[0], found[-1])
+    )
+    return f"**{middle}** ({low} to {high})"
 
 
 def two_moons() -> dict[str, Callable[[], object]]:
@@ -254,7 +257,7 @@ def table() -> str:
         ours = statistics.median(times["tape"]) * unit
         for name, theirs in list(times.items())[1:]:
             lines.append(
-                f"| {what} | {ours:.3g} {mark} | {name} | {statistics.median(theirs) * unit:.3g} "
+                f"| {what} | {ours:.3g} {mark} | {name} | {statistics.median(theirs) * unit:,.4g} "
                 f"{mark} | {ratio(times['tape'], theirs)} |"
             )
 
