@@ -51,6 +51,7 @@ def at(**leaves):
 
 
 def sentence(tab):
+    tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     return tab.locator("#sentence").text_content()
 
 
@@ -682,6 +683,7 @@ def test_in_a_notebook_s_frame(tab, tmp_path):
     tab.goto(path.as_uri())
     frame = tab.frame_locator("iframe")
     frame.get_by_label("s", exact=True).fill("3")
+    tab.wait_for_timeout(200)
     assert frame.locator("#sentence").text_content() == "J = 0, ∂J/∂s = 0, ∂J/∂s_c = 0"
 
 

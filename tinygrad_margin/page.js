@@ -23,7 +23,7 @@ const attribute = (element, name, value) => {
 };
 const text = (element, value) => {
   if (element.textContent === value) return;
-  if (element.firstChild) element.firstChild.nodeValue = value;
+  if (element.childNodes.length === 1) element.firstChild.nodeValue = value;  // the quickest way
   else element.textContent = value;
 };
 // A number box has no word for infinity.
