@@ -795,3 +795,28 @@ def test_a_leaf_that_is_no_plain_number(tab, tmp_path, x):
     assert sentence(tab) == "J = 7, ∂J/∂a = +2"
     tab.locator("#reset").click()
     assert sentence(tab).startswith(f"J = {number(x * 2 + 1)}")
+
+
+def test_names_and_keys_are_unique(tab, tmp_path):
+    leaves = [Value(float(i), label) for i, label in enumerate(("x", "x′", "x", "step", "step′"))]
+    opened(tab, tmp_path, sum(leaves[1:], leaves[0]))
+    assert tab.evaluate("new Set(rows.map((row) => row.key)).size") == 5
+    assert tab.evaluate("new Set(spec.nodes.map((node) => node.name)).size") == 9
+    tab.evaluate(
+        "rows.forEach(({box}, i) => { box.value = 10 + i; box.dispatchEvent(new Event('input')); })"
+    )
+    tab.wait_for_timeout(800)
+    tab.reload()
+    assert tab.evaluate("rows.map(({node}) => state.leaves[node])") == [10, 11, 12, 13, 14]
+
+
+def test_sliders_of_small_and_of_reset_leaves(tab, tmp_path):
+    opened(tab, tmp_path, Value(0.3, "s") * Value(1e-5, "lr"))
+    slider = tab.get_by_label("lr, slider")
+    assert float(slider.input_value()) == 1e-5
+    slider.press("ArrowRight")
+    assert 1e-5 < float(slider.input_value()) <= 2e-5
+    tab.get_by_label("s", exact=True).fill("1e300")
+    tab.locator("#reset").click()
+    s = tab.get_by_label("s, slider")
+    assert (s.get_attribute("min"), s.get_attribute("max")) == ("-3", "4")

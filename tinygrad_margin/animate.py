@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -79,7 +78,7 @@ def animate(
 
     Raises:
         TypeError: J is no Value, or seconds_per_step no number.
-        ValueError: more than max_nodes nodes, seconds_per_step not positive and finite, or a file
+        ValueError: more than max_nodes nodes, seconds_per_step not from 0.001 to 86,400, or a file
             name that does not end in .svg.
         SlopeError, OverflowError: a local derivative does not exist, or is too large.
         OSError: the file cannot be written.
@@ -93,8 +92,11 @@ def animate(
     if to is not None:
         _checked(to)
     seconds = as_number(seconds_per_step, "animate(seconds_per_step)")
-    if not 0.0 < seconds < math.inf:
-        raise ValueError(f"seconds_per_step is a positive number; got {seconds_per_step!r:.60}")
+    if not 0.001 <= seconds <= 86_400.0:
+        raise ValueError(
+            "seconds_per_step is a positive number of seconds, from 0.001 to 86400; "
+            f"got {seconds_per_step!r:.60}"
+        )
     shown = Animation(_svg(Figure(J, max_nodes), seconds))
     if to is not None:
         shown.save(to)

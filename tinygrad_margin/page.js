@@ -15,6 +15,10 @@ const $ = (id) => document.getElementById(id);
 const svg = $("graph");
 const rows = spec.inputs.map(({node, key}) => (
   {node, key, slider: $(`slider${node}`), box: $(`box${node}`)}));
+for (const row of rows) {
+  row.low = Number(row.slider?.min);
+  row.high = Number(row.slider?.max);
+}
 
 // ---- Drawing: the DOM is touched only where something has changed -----------------------------
 
@@ -93,11 +97,11 @@ function render() {
     attribute(line, "stroke-width", look.back === "live" ? (0.8 + 1.4 * look.share).toFixed(2) : "1");
     text(label, look.text);
   });
-  for (const {node, slider, box} of rows) {
+  for (const {node, slider, box, low, high} of rows) {
     const x = state.leaves[node];
     if (slider) {
-      if (x < Number(slider.min)) slider.min = String(Math.floor(x));
-      if (x > Number(slider.max)) slider.max = String(Math.ceil(x));
+      attribute(slider, "min", String(x < low ? Math.floor(x) : low));
+      attribute(slider, "max", String(x > high ? Math.ceil(x) : high));
       slider.value = String(x);
     }
     if (document.activeElement !== box) box.value = boxed(x);
@@ -341,7 +345,7 @@ function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
   state.leaves = [...recorded];
   for (const {node, key} of rows) {
-    const said = parts.get(key);
+    const said = parts.get(key)?.trim();  // a plus in an address is a space
     if (PLAIN_NUMBER.test(said) && Number.isFinite(Number(said))) state.leaves[node] = Number(said);
   }
   for (const {node, box} of rows) box.value = boxed(state.leaves[node]);

@@ -172,8 +172,13 @@ def _colours() -> str:
 
 def _keys(figure: Figure) -> dict[Value, str]:
     """The leaves to play with, by their names in the address, where "step" is the step."""
-    names = figure.names
-    return {leaf: names[leaf] + "′" * (names[leaf] == "step") for leaf in figure.leaves}
+    keys = {leaf: figure.names[leaf] for leaf in figure.leaves}
+    for leaf, key in keys.items():
+        if key == "step":
+            while key in keys.values():
+                key += "′"  # noqa: PLW2901
+            return keys | {leaf: key}
+    return keys
 
 
 def _inputs(figure: Figure, keys: dict[Value, str]) -> str:
@@ -201,6 +206,10 @@ def _inputs(figure: Figure, keys: dict[Value, str]) -> str:
 
 def _range(x: float) -> tuple[float, float, float] | None:
     """Where a slider begins and ends, and its step: around x, with room for a margin."""
+    if 1e-300 < abs(x) < 0.01:
+        size = math.floor(math.log10(abs(x)))
+        reach = float(f"2e{size + 1}")
+        return -reach, reach, float(f"1e{size - 1}")
     reach = max(3.0, abs(x))
     low, high = x - reach, x + reach
     if not math.isfinite(high - low):
@@ -250,7 +259,7 @@ def _svg(figure: Figure) -> str:
     faces, arrows = scene(figure.J, end(figure.J))
     forward = [figure.forward(e, arrow.quiet, f' id="f{e}"') for e, arrow in enumerate(arrows)]
     back = [
-        figure.back(e, arrow, f' id="b{e}"')
+        figure.back(e, arrow, f' id="b{e}" aria-hidden="true"')
         for e, arrow in enumerate(arrows)
         if is_shown(arrow.node, arrow.parent)
     ]
@@ -259,4 +268,6 @@ def _svg(figure: Figure) -> str:
         for i, face in enumerate(faces.values())
     ]
     label = html.escape(f"The graph of {figure.names[figure.J]}")
-    return figure.svg([*forward, *back, *nodes], f' id="graph" role="group" aria-label="{label}"')
+    return figure.svg(
+        [*forward, *back, *nodes], f' id="graph" tabindex="-1" role="group" aria-label="{label}"'
+    )

@@ -224,12 +224,13 @@ def named(order: list[Value]) -> dict[Value, str]:
     for_roots = iter(["J", "out", "root", "the root"])
     for_others = (f"v{subscript(i)}" for i in count(1))
     names: dict[Value, str] = {}
-    given: dict[str, int] = {}
+    given: set[str] = set()
     for node in order:
         name = brief(node.label)
         if name:
-            given[name] = given.get(name, 0) + 1
-            name += "′" * (given[name] - 1)  # two nodes with one label are told apart
+            while name in given:  # two nodes with one label are told apart
+                name += "′"
+            given.add(name)
         elif node._primitive is CONSTANT:
             name = number(node.data)
         else:
