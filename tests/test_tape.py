@@ -302,7 +302,9 @@ def test_listing_and_repr():
     ]  # fmt: skip
     x = Value(2.0, "x")
     lines = Tape(x**3 + 2 / x + x * x, [x]).listing().splitlines()
-    assert lines[-1] == "∂J/∂x = ∂J/∂v₄ · x + ∂J/∂v₄ · x + ∂J/∂v₂ · ((−v₂) / x) + ∂J/∂v₁ · (3 · x^2)"
+    assert (
+        lines[-1] == "∂J/∂x = ∂J/∂v₄ · x + ∂J/∂v₄ · x + ∂J/∂v₂ · ((−v₂) / x) + ∂J/∂v₁ · (3 · x^2)"
+    )
 
 
 def test_a_long_chain():

@@ -19,13 +19,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from tinygrad_margin.draw import LIGHT
 from tinygrad_margin.engine import Value, as_number
-from tinygrad_margin.figure import LIGHT, STYLE, Figure
+from tinygrad_margin.figure import STYLE, Figure
 from tinygrad_margin.moment import Moment, scene
-from tinygrad_margin.render import write_whole
+from tinygrad_margin.render import file_format, write_whole
 from tinygrad_margin.sweep import ReverseSweep
 
 _HOLD = 4  # how many steps' time the last moment holds
@@ -45,7 +45,8 @@ class Animation:
 
     def save(self, to: str | os.PathLike[str]) -> None:
         """Write it to a file, whole or not at all."""
-        write_whole(_checked(to), self.svg.encode())
+        _check(to)
+        write_whole(to, self.svg.encode())
 
     @property
     def still(self) -> str:
@@ -90,7 +91,7 @@ def animate(
         0
     """
     if to is not None:
-        _checked(to)
+        _check(to)
     seconds = as_number(seconds_per_step, "animate(seconds_per_step)")
     if not 0.001 <= seconds <= 86_400.0:
         raise ValueError(
@@ -108,11 +109,9 @@ def _url(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _checked(to: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """A file name for an animation."""
-    if Path(to).suffix.lower() != ".svg":
-        raise ValueError(f"animate writes .svg; got {os.fspath(to)!r}")
-    return to
+def _check(to: str | os.PathLike[str]) -> None:
+    """Refuse a file name that is none of an animation."""
+    file_format(to, "animate", ["svg"])
 
 
 def _svg(figure: Figure, seconds: float) -> str:

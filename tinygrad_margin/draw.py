@@ -24,25 +24,47 @@ from typing import Any
 import graphviz
 
 from tinygrad_margin.engine import Value, as_node
-from tinygrad_margin.moment import NO_GRADIENT, Arrow, Moment, end, scene
+from tinygrad_margin.moment import Arrow, Moment, end, scene
 from tinygrad_margin.notation import brief, glyph, number, typeset, written
-from tinygrad_margin.render import effort, layout, write_whole
+from tinygrad_margin.render import effort, file_format, layout, write_whole
 
 _LAYOUT = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _FORMATS = ("svg", "png", "pdf", "dot", "gv")
 _DIRECTIONS = ("LR", "RL", "TB", "BT")
 
-_GREY, _PALE_GREY = "#8a939d", "#c3c9cf"
-_RED, _PALE_RED, _QUIET_TEXT = "#c0392b", "#cf9d96", "#7a6663"
+# On light and on dark paper; the fills of boxes stand last.
+_COLOURS = {
+    "paper": ("#ffffff", "#14171b"),
+    "ink": ("#1b1f24", "#e8eaed"),
+    "soft": ("#4f5963", "#b3bcc6"),
+    "grey": ("#8a939d", "#8d97a3"),
+    "pale": ("#c3c9cf", "#5d6672"),
+    "red": ("#c0392b", "#ff8a7a"),
+    "pink": ("#cf9d96", "#8f5a53"),
+    "quiet": ("#7a6663", "#b59f9b"),
+    "blue": ("#2f66b3", "#6ea3ef"),
+    "green": ("#1f7a43", "#56c586"),
+    "input": ("#e8f1fd", "#1b2c45"),
+    "shared": ("#c9dcf6", "#28446d"),
+    "constant": ("#eff1f3", "#262b31"),
+    "operation": ("#ffffff", "#1a1e23"),
+    "root": ("#e6f6ec", "#17352a"),
+    "current": ("#fdf0ee", "#43221f"),
+    "failed": ("#fbdcd7", "#5a211b"),
+}
+LIGHT = {name: light for name, (light, _) in _COLOURS.items()}
+DARK = {name: dark for name, (_, dark) in _COLOURS.items()}
+_GREY, _PALE_GREY = LIGHT["grey"], LIGHT["pale"]
+_RED, _PALE_RED, _QUIET_TEXT = LIGHT["red"], LIGHT["pink"], LIGHT["quiet"]
 # What a box looks like: outline, fill, corners, width of the outline.
 _BOXES = {
-    "input": ("#2f66b3", "#e8f1fd", "rounded", 1),
-    "shared": ("#1d4a8c", "#c9dcf6", "rounded", 2),
-    "constant": ("#8a939d", "#eff1f3", "rounded", 1),
-    "operation": ("#8a939d", "#ffffff", "", 1),
-    "root": ("#1f7a43", "#e6f6ec", "rounded", 3),
+    "input": (LIGHT["blue"], LIGHT["input"], "rounded", 1),
+    "shared": ("#1d4a8c", LIGHT["shared"], "rounded", 2),
+    "constant": (_GREY, LIGHT["constant"], "rounded", 1),
+    "operation": (_GREY, LIGHT["operation"], "", 1),
+    "root": (LIGHT["green"], LIGHT["root"], "rounded", 3),
 }
-_CURRENT = ("#c0392b", "#fdf0ee", "", 4)
+_CURRENT = (_RED, LIGHT["current"], "", 4)
 _STYLES = {"waits": "dotted", "pale": "dashed", "": ""}
 
 
@@ -130,7 +152,7 @@ def draw_moment(
     if type(precision) is not int or not 1 <= precision <= 17:
         raise ValueError(f"precision is a number of digits from 1 to 17; got {precision!r:.60}")
     if to is not None:
-        _format(to)  # an unknown one is refused before any work is done
+        file_format(to, "draw", _FORMATS)  # an unknown one is refused before any work is done
     count = len(moment.totals)
     if count > max_nodes:
         raise too_many(count, max_nodes)
@@ -162,7 +184,7 @@ def beside(
         2
     """
     if to is not None:
-        _format(to)  # an unknown one is refused before any work is done
+        file_format(to, "draw", _FORMATS)  # an unknown one is refused before any work is done
     both = Picture(graph_attr=_LAYOUT | {"rankdir": "TB"})
     for i, (caption, J) in enumerate(graphs.items()):
         moment = end(as_node(J, "beside(graphs)"))
@@ -177,19 +199,9 @@ def beside(
 
 def save(picture: Picture, to: str | os.PathLike[str]) -> Picture:
     """Write a picture to a file, in the format that its name asks for; return the picture."""
-    kind, source = _format(to), picture.source
+    kind, source = file_format(to, "draw", _FORMATS), picture.source
     write_whole(to, source.encode() if kind in ("dot", "gv") else layout(source, kind))
     return picture
-
-
-def _format(to: str | os.PathLike[str]) -> str:
-    """The format that a file name asks for."""
-    suffix = Path(to).suffix.lower().removeprefix(".")
-    if suffix not in _FORMATS:
-        raise ValueError(
-            f"draw writes {', '.join('.' + known for known in _FORMATS)}; got {os.fspath(to)!r}"
-        )
-    return suffix
 
 
 def _picture(
@@ -204,10 +216,11 @@ def _picture(
     for node, face in faces.items():
         lines = [line for line in (title(node, names, precision), face.value) if line]
         if face.gradient:
-            what = f"∂{names[J]}/∂{names[node]}" if node in names else "gradient"
-            equals = " = " if node in names and face.gradient != NO_GRADIENT else " "
+            said = f"gradient {face.gradient}"
+            if node in names:
+                said = f"∂{names[J]}/∂{names[node]}{face.equated}"
             colour = _QUIET_TEXT if moment.totals[node] == 0.0 else _RED
-            lines.append(f'<font color="{colour}">{what}{equals}{face.gradient}</font>')
+            lines.append(f'<font color="{colour}">{said}</font>')
         if gradients and face.case == 1 and face.state != "waits":
             lines.append(f'<font color="{_RED}">{node._primitive.kink}</font>')
         look = _CURRENT if node is moment.current else _BOXES[face.kind]
@@ -224,12 +237,12 @@ def _picture(
 
 
 def _red(arrow: Arrow) -> dict[str, str]:
-    """Colour, style and width of the arrow back; the largest flow is the widest."""
+    """Colour, style and width of the arrow back."""
     if arrow.back == "undefined":
         return {"color": _RED, "fontcolor": _RED, "style": "dotted"}
     if arrow.back == "quiet":
         return {"color": _PALE_RED, "fontcolor": _QUIET_TEXT, "style": "dashed"}
-    return {"color": _RED, "fontcolor": _RED, "penwidth": f"{0.8 + 1.4 * arrow.share:.2f}"}
+    return {"color": _RED, "fontcolor": _RED, "penwidth": arrow.width}
 
 
 def settings(nodes: int, edges: int, reach: int, direction: str) -> dict[str, dict[str, str]]:

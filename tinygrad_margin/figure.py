@@ -27,17 +27,16 @@ from tinygrad_margin.draw import (
     too_many,
 )
 from tinygrad_margin.engine import CONSTANT, Value, as_node, topological_order
-from tinygrad_margin.moment import NO_GRADIENT, Arrow, Face, is_shown
+from tinygrad_margin.moment import Arrow, Face, is_shown
 from tinygrad_margin.notation import brief, in_parentheses, number, typeset
 from tinygrad_margin.render import layout
 from tinygrad_margin.sweep import named
 
 _WIDEST = "−0.12345"  # what a box keeps room for
 MOST = 8  # inputs whose gradient is said
-ROW = 21.0  # the height of a line in a box
 _SIZES = {"title": 13, "value": 13, "gradient": 13, "regime": 11}
 
-# How the parts look, for an SVG on its own and for the page; colours by the names of PALETTES.
+# How the parts look, for an SVG on its own and for the page; colours by their names in draw.
 STYLE = """\
 text { font: 13px Helvetica, Arial, "Liberation Sans", sans-serif; fill: var(--ink); \
 text-rendering: geometricPrecision }
@@ -73,20 +72,6 @@ path { fill: none }
 .back.quiet text { fill: var(--quiet) }
 .back.undefined path { stroke-dasharray: 1 3 }
 """
-LIGHT = {
-    "paper": "#ffffff", "ink": "#1b1f24", "grey": "#8a939d", "pale": "#c3c9cf",
-    "red": "#c0392b", "pink": "#cf9d96", "quiet": "#7a6663", "soft": "#4f5963", "blue": "#2f66b3",
-    "green": "#1f7a43",
-    "input": "#e8f1fd", "shared": "#c9dcf6", "constant": "#eff1f3",
-    "operation": "#ffffff", "root": "#e6f6ec", "current": "#fdf0ee", "failed": "#fbdcd7",
-}  # fmt: skip
-DARK = {
-    "paper": "#14171b", "ink": "#e8eaed", "grey": "#8d97a3", "pale": "#5d6672",
-    "red": "#ff8a7a", "pink": "#8f5a53", "quiet": "#b59f9b", "soft": "#b3bcc6", "blue": "#6ea3ef",
-    "green": "#56c586",
-    "input": "#1b2c45", "shared": "#28446d", "constant": "#262b31",
-    "operation": "#1a1e23", "root": "#17352a", "current": "#43221f", "failed": "#5a211b",
-}  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -266,7 +251,7 @@ class Figure:
                 lines += [f'<text class="case{i}" {base}>{text}</text>'
                           for i, text in enumerate(self._regimes(node))]  # fmt: skip
             elif name == "gradient":
-                lines.append(self._gradient(node, face.gradient, base))
+                lines.append(self._gradient(node, face, base))
             else:
                 text = _spans(self.titles[node]) if name == "title" else face.value
                 lines.append(f'<text class="{name}" {base}>{text}</text>')
@@ -280,13 +265,13 @@ class Figure:
             f"{corners}/>{''.join(lines)}</g>"
         )
 
-    def _gradient(self, node: Value, gradient: str, base: str) -> str:
+    def _gradient(self, node: Value, face: Face, base: str) -> str:
         """The line of the box that says ∂J/∂node."""
-        kinds = "gradient zero" if gradient.partition(" ")[0] == "0" else "gradient"
-        hidden = "" if gradient else ' visibility="hidden"'
+        kinds = "gradient zero" if face.gradient.partition(" ")[0] == "0" else "gradient"
+        hidden = "" if face.gradient else ' visibility="hidden"'
         symbol = self.symbols[node]
         level = ' dy="-3.5"' if symbol.endswith("</sub>") else ""
-        text = f'{_spans(symbol)}<tspan class="number"{level}>{equated(gradient)}</tspan>'
+        text = f'{_spans(symbol)}<tspan class="number"{level}>{face.equated}</tspan>'
         return f'<text class="{kinds}" {base}{hidden}>{text}</text>'
 
     def _regimes(self, node: Value) -> Iterator[str]:
@@ -310,7 +295,7 @@ class Figure:
         length = ' pathLength="1"' if state else ""
         return (
             f'<g class="{kinds}"{attributes}><path{length} d="{place.back}" '
-            f'stroke-width="{stroke(arrow)}"/><polygon points="{place.back_tip}"/>'
+            f'stroke-width="{arrow.width}"/><polygon points="{place.back_tip}"/>'
             f'<text x="{place.x}" y="{place.y}">{arrow.text}</text></g>'
         )
 
@@ -319,18 +304,6 @@ def _natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts x_2 before x_10."""
     parts = re.split(r"([0-9]+)", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-def equated(gradient: str) -> str:
-    """What follows ∂J/∂node in its box."""
-    if not gradient:
-        return ""
-    return f" {gradient}" if gradient == NO_GRADIENT else f" = {gradient}"
-
-
-def stroke(arrow: Arrow) -> str:
-    """How wide a red arrow is, as text."""
-    return f"{0.8 + 1.4 * arrow.share:.2f}" if arrow.back == "live" else "1"
 
 
 def _label(node: Value) -> str:

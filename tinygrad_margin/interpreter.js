@@ -1,8 +1,8 @@
 // The recorded graph, evaluated and differentiated in the browser, as engine.py does it.
 //
-//   const graph = new Graph(spec);                    // what page.py wrote down, see page.spec
+//   const graph = new Graph(spec);                    // what page.py wrote down, see _spec there
 //   const {values, errors} = graph.evaluate([…]);     // from one number for each leaf
-//   const {totals, steps, error} = graph.sweep(values, 3);   // three steps of the reverse sweep
+//   const {totals, steps, errors} = graph.sweep(values, 3);   // three steps of the reverse sweep
 //   graph.sentence(steps[2], values);                 // what print(step) says
 //
 // TABLE, the operations, is written by javascript.py from the table of primitives; m is the

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from tinygrad_margin.ops import Primitive
 from tinygrad_margin.source import Functions, Source
@@ -38,8 +39,12 @@ def table(rows: Iterable[Primitive]) -> str:
 def _row(row: Primitive) -> str:
     """A row: its words as JSON, and its functions."""
     words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases, "regimes": row.regimes}
-    text = json.dumps(words).replace("<", "\\u003c")
-    return f"{{...{text}, ...{functions(row)}}}"
+    return f"{{...{json_in_script(words)}, ...{functions(row)}}}"
+
+
+def json_in_script(x: Any) -> str:
+    """JSON that may stand in a script element: nothing in it looks like a tag."""
+    return json.dumps(x, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def functions(row: Primitive) -> str:

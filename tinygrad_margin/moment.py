@@ -63,6 +63,13 @@ class Face(NamedTuple):
     gradient: str
     case: int | None
 
+    @property
+    def equated(self) -> str:
+        """What follows ∂J/∂node in the box."""
+        if not self.gradient:
+            return ""
+        return f" {self.gradient}" if self.gradient == NO_GRADIENT else f" = {self.gradient}"
+
 
 class Arrow(NamedTuple):
     """What the two arrows between an operand and its node show.
@@ -83,6 +90,11 @@ class Arrow(NamedTuple):
     back: str
     share: float
     text: str
+
+    @property
+    def width(self) -> str:
+        """How wide the red arrow is, in points, as text: the largest flow is the widest."""
+        return f"{0.8 + 1.4 * self.share:.2f}" if self.back == "live" else "1"
 
 
 def scene(

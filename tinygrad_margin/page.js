@@ -8,7 +8,8 @@ const LAST = spec.nodes.length;
 
 // The state: a number for each leaf, and how many steps are done; null: show the whole sweep.
 const state = {leaves: [...recorded], step: null};
-let traced = null;  // the node pointed at
+let asked = null;   // the node shown last
+let traced = null;  // the nodes on the paths of the one pointed at
 let shown;          // what was computed last
 
 const $ = (id) => document.getElementById(id);
@@ -144,8 +145,6 @@ function showRegimes(isLost, values) {
 
 // ---- A node pointed at ------------------------------------------------------------------------
 
-let asked = null;
-
 const users = spec.nodes.map(() => []);
 arrows.forEach(({node, operand}) => users[operand].push(node));
 
@@ -253,11 +252,9 @@ function rest(after) {
   }, after);
 }
 
-function set(node, x, source) {
+function set(node, x) {
   if (!Number.isFinite(x)) return;
   state.leaves[node] = x;
-  const row = rows.find((each) => each.node === node);
-  if (source !== row.box) row.box.value = boxed(x);
   attribute($("sentence"), "aria-busy", "true");
   rest(400);
   soon();
@@ -265,8 +262,8 @@ function set(node, x, source) {
 }
 
 for (const row of rows) {
-  row.slider?.addEventListener("input", () => set(row.node, row.slider.valueAsNumber, row.slider));
-  row.box.addEventListener("input", () => set(row.node, row.box.valueAsNumber, row.box));
+  row.slider?.addEventListener("input", () => set(row.node, row.slider.valueAsNumber));
+  row.box.addEventListener("input", () => set(row.node, row.box.valueAsNumber));
   row.box.addEventListener("change", () => { row.box.value = boxed(state.leaves[row.node]); });
 }
 
@@ -350,8 +347,7 @@ function recall() {
   }
   for (const {node, box} of rows) box.value = boxed(state.leaves[node]);
   const step = parts.get("step");
-  state.step = /^\d{1,9}$/.test(step) && Number(step) <= LAST ? Number(step) : null;
-  go(state.step);
+  go(/^\d{1,9}$/.test(step) && Number(step) <= LAST ? Number(step) : null);
 }
 window.addEventListener("hashchange", recall);
 

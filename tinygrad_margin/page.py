@@ -16,7 +16,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import math
 import os
 import re
@@ -25,12 +24,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tinygrad_margin.draw import DARK, LIGHT
 from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, Value
-from tinygrad_margin.figure import DARK, LIGHT, MOST, STYLE, Figure, Layout
-from tinygrad_margin.javascript import table
-from tinygrad_margin.moment import end, is_shown, scene
+from tinygrad_margin.figure import MOST, STYLE, Figure, Layout
+from tinygrad_margin.javascript import json_in_script, table
+from tinygrad_margin.moment import Arrow, Face, end, is_shown, scene
 from tinygrad_margin.notation import brief, typeset
-from tinygrad_margin.render import write_whole
+from tinygrad_margin.render import file_format, write_whole
 from tinygrad_margin.sweep import operation, wording
 
 _HERE = Path(__file__).parent
@@ -52,7 +52,8 @@ class Page:
 
     def save(self, to: str | os.PathLike[str]) -> None:
         """Write the page to a file, whole or not at all."""
-        write_whole(_checked(to), self.html.encode())
+        _check(to)
+        write_whole(to, self.html.encode())
 
     def _repr_html_(self) -> str:
         return (
@@ -96,7 +97,7 @@ def page(
         True
     """
     if to is not None:
-        _checked(to)
+        _check(to)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"the title of a page is text; got {type(title).__name__} {title!r:.60}")
     figure = Figure(J, max_nodes)
@@ -106,11 +107,9 @@ def page(
     return shown
 
 
-def _checked(to: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """A file name for a page."""
-    if Path(to).suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"page writes .html; got {os.fspath(to)!r}")
-    return to
+def _check(to: str | os.PathLike[str]) -> None:
+    """Refuse a file name that is none of a page."""
+    file_format(to, "page", ["html"], also=["htm"])
 
 
 @cache
@@ -127,6 +126,7 @@ def _html(figure: Figure, title: str | None) -> str:
     else:
         said = brief(title, 300)
     keys = _keys(figure)
+    faces, arrows = scene(J, end(J))
     rows = {row.name: row for row in (n._primitive for n in figure.nodes if n.parents)}
     script = "\n".join(
         (_part("interpreter.js"), f"const TABLE = {table(rows.values())};", _part("page.js"))
@@ -141,10 +141,10 @@ def _html(figure: Figure, title: str | None) -> str:
         "title": html.escape(said),
         "heading": html.escape(said),
         "style": style,
-        "svg": _svg(figure),
+        "svg": _svg(figure, faces, arrows),
         "inputs": _inputs(figure, keys),
         "root": typeset(names[J]),
-        "spec": _data(_spec(figure, keys)),
+        "spec": json_in_script(_spec(figure, keys, faces)),
         "script": script,
     }
     # In one pass: what is put in is not looked into again.
@@ -154,11 +154,6 @@ def _html(figure: Figure, title: str | None) -> str:
 def _digest(text: str) -> str:
     """What the security policy calls a script or style by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _data(spec: dict[str, Any]) -> str:
-    """JSON that may stand in a script element: nothing in it looks like a tag."""
-    return json.dumps(spec, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _colours() -> str:
@@ -218,9 +213,8 @@ def _range(x: float) -> tuple[float, float, float] | None:
     return low, high, float(f"1e{math.floor(math.log10((high - low) / 400))}")
 
 
-def _spec(figure: Figure, keys: dict[Value, str]) -> dict[str, Any]:
+def _spec(figure: Figure, keys: dict[Value, str], faces: dict[Value, Face]) -> dict[str, Any]:
     """What page.js and interpreter.js are told: see ``Graph`` there."""
-    faces, _ = scene(figure.J, end(figure.J))
     root = figure.names[figure.J]
     nodes = []
     for (node, face), (width, _) in zip(faces.items(), figure.sizes, strict=True):
@@ -254,9 +248,8 @@ def _geometry(layout: Layout) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, faces: dict[Value, Face], arrows: list[Arrow]) -> str:
     """The graph as it stands, to be brought to life by the script."""
-    faces, arrows = scene(figure.J, end(figure.J))
     forward = [figure.forward(e, arrow.quiet, f' id="f{e}"') for e, arrow in enumerate(arrows)]
     back = [
         figure.back(e, arrow, f' id="b{e}" aria-hidden="true"')

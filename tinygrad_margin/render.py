@@ -18,8 +18,9 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -188,6 +189,27 @@ def _run(command: list[str], text: bytes, limit: float) -> tuple[bytes | None, s
     if done.returncode:
         return None, said or f"stopped with exit code {done.returncode}"
     return done.stdout, said
+
+
+def file_format(
+    to: str | os.PathLike[str], what: str, formats: Sequence[str], also: Sequence[str] = ()
+) -> str:
+    """The format that a file name asks for.
+
+    Args:
+        to: the file name.
+        what: who is to write it.
+        formats: those that it writes, as suffixes without the dot.
+        also: other suffixes that are taken.
+
+    Raises:
+        ValueError: the name asks for something else.
+    """
+    suffix = Path(to).suffix.lower().removeprefix(".")
+    if suffix not in (*formats, *also):
+        known = ", ".join(f".{each}" for each in formats)
+        raise ValueError(f"{what} writes {known}; got {os.fspath(to)!r}")
+    return suffix
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:

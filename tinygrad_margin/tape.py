@@ -338,7 +338,6 @@ def _functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
     known: dict[str, Any] = {"m": FLOATS}
     names: list[Source] = []
     forward, backward = [], []
-    adjoints: dict[int, str] = {}
     places = list(zip(record.op.tolist(), record.a.tolist(), record.b.tolist(), strict=True))
     for i, (op, a, b) in enumerate(places):
         name = inputs.get(i, f"v{i}")
@@ -350,20 +349,18 @@ def _functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
             known[name] = float(record.data[i])
     root = len(places) - 1
     backward.append(f" g{root} = 1.0")
+    handed = {root}  # the nodes whose adjoint has begun
     for i in reversed([i for i, (op, _, _) in enumerate(places) if op >= 0 and record.live[i]]):
         op, a, b = places[i]
         operands = [a, b] if b >= 0 else [a]
         partials = _ROWS[op].partials(m, *(names[j] for j in operands), names[i])
         for j, slope in zip(operands, partials, strict=True):
             if record.live[j]:
-                sign = "+=" if adjoints.setdefault(j, "") else "="
-                adjoints[j] = f"g{j}"
+                sign = "+=" if j in handed else "="
+                handed.add(j)
                 backward.append(f" g{j} {sign} {(Source(f'g{i}') * slope).text}")
     given = ", ".join(f"x{i}" for i in range(len(record.inputs)))
-    slopes = [
-        f"g{place}" if place == root else adjoints.get(place, "0.0")
-        for place in record.inputs.tolist()
-    ]
+    slopes = [f"g{place}" if place in handed else "0.0" for place in record.inputs.tolist()]
     value = [f"def value({given}):", *forward, f" return {names[root].text}"]
     both = [f"def both({given}):", *forward, *backward,
             f" return {names[root].text}, [{', '.join(slopes)}]"]  # fmt: skip

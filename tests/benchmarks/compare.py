@@ -157,7 +157,7 @@ def recomputed(Value: Any) -> dict[str, float]:
             page(sum(layer[1:], layer[0]), target, max_nodes=2000)
             tab = browser.new_page()
             tab.goto(target.as_uri())
-            run = """([what, times]) => {
+            run = """([what, times, repeats]) => {
                 const one = {
                     compute: () => graph.sweep(graph.evaluate(state.leaves).values),
                     draw: () => render(),
@@ -167,14 +167,13 @@ def recomputed(Value: Any) -> dict[str, float]:
                 for (let k = 0; k < times; k++) {
                     drag(k);
                     const start = performance.now();
-                    for (let again = 0; again < 10; again++) one();
-                    taken.push((performance.now() - start) / 10);
+                    for (let again = 0; again < repeats; again++) one();
+                    taken.push((performance.now() - start) / repeats);
                 }
                 return taken.sort((a, b) => a - b)[times >> 1];
             }"""
-            found[f"{len(nodes)}"] = tab.evaluate(run, ["compute", 50])
-            found[f"{len(nodes)}, drawn"] = tab.evaluate(run.replace("again < 10", "again < 1")
-                                                         .replace(") / 10", ")"), ["draw", 30])
+            found[f"{len(nodes)}"] = tab.evaluate(run, ["compute", 50, 10])
+            found[f"{len(nodes)}, drawn"] = tab.evaluate(run, ["draw", 30, 1])
         browser.close()
     return found
 
