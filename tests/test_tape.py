@@ -11,7 +11,7 @@ from graphs import random_graph, rebuilt
 from tinygrad_margin import Tape, Value, grad, margin_loss, maximum, minimum, topological_order
 from tinygrad_margin.engine import OPERATIONS, constant
 from tinygrad_margin.nn import MLP, WindowScorer
-from tinygrad_margin.replay import Program, Record
+from tinygrad_margin.replay import Plan, Program, Record
 
 
 def expected(J, leaves, xs, items):
@@ -117,7 +117,7 @@ def test_a_network_becomes_matrix_products():
     xs = [[Value(float(i)), Value(-float(i))] for i in range(20)]
     J = sum(net(x).tanh() for x in xs)
     order = topological_order(J)
-    program = Program(Record(order, net.parameters()), np.zeros(337, bool), 1)
+    program = Program(Plan(Record(order, net.parameters()), np.zeros(337, bool)), 1)
     calls = [getattr(function, "__name__", "") for function, _, _ in program._forward]
     assert calls.count("matmul") == 3
     assert len(order) > 10_000

@@ -3,7 +3,7 @@
     >>> from tinygrad_margin.engine import Value, topological_order
     >>> x = Value(3.0)
     >>> record = Record(topological_order(x * x + 1.0), [x])
-    >>> program = Program(record, np.array([True]), items=2)    # x is an array of two items
+    >>> program = Program(Plan(record, np.array([True])), items=2)  # x is an array of two items
     >>> program.run([], [np.array([1.0, 2.0])])
     array([2., 5.])
     >>> program.sweep()
@@ -228,88 +228,34 @@ class _Arrays:
         return float(a == 0.0)
 
 
-class Program:
-    """The calls for one choice of which inputs are arrays, and for one number of items.
+class Plan:
+    """What is computed together, and where its results stand, for one choice of array inputs.
 
     Args:
         record: the graph.
         is_array: which inputs vary from item to item.
-        items: how many items there are.
 
     Attributes:
-        values: the values of what is uniform (n,), and of what varies (n, items).
-        adjoints: theirs, alike.
+        varying: which nodes vary from item to item.
+        slot: the place of each node among those that are uniform, or among those that vary.
+        sizes: how many places there are of either kind.
+        inputs: how many of them are inputs, which come first.
+        alone: the nodes that are a step of their own.
+        steps: what is computed together, in order.
     """
 
-    def __init__(self, record: Record, is_array: Flags, items: int) -> None:
-        self.record, self.items = record, items
+    def __init__(self, record: Record, is_array: Flags) -> None:
+        self.record = record
         self.varying = record.reached_by(record.inputs[is_array])
         known = record.inputs >= 0
-        constants = np.flatnonzero(~record.live)
         self.slot = np.full(len(record.op), -1)
         self.sizes = [0, 0]
         self.place(record.inputs[known & ~is_array], varying=False)
         self.place(record.inputs[known & is_array], varying=True)
-        self._numbers, self._arrays = self.sizes
-        self.place(constants, varying=False)
-        self.alone = np.zeros(len(record.op), bool)  # the nodes that are a step of their own
-        self._steps = self._planned()
-        self.values = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
-        self.adjoints = np.zeros(self.sizes[0]), np.zeros((self.sizes[1], items))
-        self.values[0][self.slot[constants]] = record.data[constants]
-        self.m = _Arrays(self)
-        self._arena: list[Floats] = []
-        self._taken = 0
-        self._cleared: list[tuple[int, Places]] = []
-        self._forward = self.calls = list[_Call]()
-        for step in self._steps:
-            self._taken = 0
-            step.forward(self)
-        self._root = int(self.varying[-1]), int(self.slot[-1])
-        self._written = [np.zeros(size, bool) for size in self.sizes]
-        self._written[self._root[0]][self._root[1]] = True
-        self._handed = self.slot.copy()  # where the adjoint of each node stands
-        root = len(record.op) - 1
-        seed = 1.0 if self._root[0] else float(items)
-        self._known = {root: seed} if self.alone[root] else {}
-        self._backward = self.calls = list[_Call]()
-        for step in reversed(self._steps):
-            self._taken = 0
-            step.backward(self)
-        for space, inputs in enumerate((self._numbers, self._arrays)):
-            self.clear(space, np.flatnonzero(~self._written[space][:inputs]))
-        self._backward = self._without_unread(self._backward)
-
-    # ---- running it ----
-
-    def run(self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats]) -> Any:
-        """J at these inputs: one number for each input that is none, one array for each other.
-
-        What it gives, if it varies, holds until the next run.
-        """
-        self.values[0][: self._numbers] = numbers
-        for row, x in zip(self.values[1], arrays, strict=False):
-            row[:] = x
-        with np.errstate(all="ignore"):
-            _do(self._forward)
-        space, place = self._root
-        return self.values[space][place] if space else float(self.values[0][place])
-
-    def sweep(self) -> tuple[Floats, Floats]:
-        """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays.
-
-        They hold until the next sweep.
-        """
-        space, place = self._root
-        for each, places in self._cleared:
-            self.adjoints[each][places] = 0.0
-        self.adjoints[space][place] = 1.0 if space else self.items
-        with np.errstate(all="ignore"):
-            _do(self._backward)
-        numbers, arrays = self.adjoints
-        return numbers[: self._numbers], arrays[: self._arrays]
-
-    # ---- the plan: what is computed together, and where its results stand ----
+        self.inputs = tuple(self.sizes)
+        self.place(np.flatnonzero(~record.live), varying=False)
+        self.alone = np.zeros(len(record.op), bool)
+        self.steps = self._planned()
 
     def place(self, nodes: Places, *, varying: bool) -> None:
         """Give nodes the next places, side by side."""
@@ -401,6 +347,79 @@ class Program:
             others.append(np.empty_like(grid))
             others[-1][j, i] = column
         return _Product(grid, lists[0], lists[1], others)
+
+
+class Program:
+    """The calls of a plan, for one number of items.
+
+    Args:
+        plan: what is computed together.
+        items: how many items there are.
+
+    Attributes:
+        values: the values of what is uniform (n,), and of what varies (n, items).
+        adjoints: theirs, alike.
+    """
+
+    def __init__(self, plan: Plan, items: int) -> None:
+        self.items, self.record, self.varying = items, plan.record, plan.varying
+        self.slot, self.alone, self._inputs = plan.slot, plan.alone, plan.inputs
+        uniform, varied = plan.sizes
+        self.values = np.zeros(uniform), np.zeros((varied, items))
+        self.adjoints = np.zeros(uniform), np.zeros((varied, items))
+        constants = np.flatnonzero(~self.record.live)
+        self.values[0][self.slot[constants]] = self.record.data[constants]
+        self.m = _Arrays(self)
+        self._arena: list[Floats] = []
+        self._taken = 0
+        self._cleared: list[tuple[int, Places]] = []
+        self._forward = self.calls = list[_Call]()
+        for step in plan.steps:
+            self._taken = 0
+            step.forward(self)
+        self._root = int(self.varying[-1]), int(self.slot[-1])
+        self._written = [np.zeros(size, bool) for size in plan.sizes]
+        self._written[self._root[0]][self._root[1]] = True
+        self._handed = self.slot.copy()  # where the adjoint of each node stands
+        root = len(self.record.op) - 1
+        seed = 1.0 if self._root[0] else float(items)
+        self._known = {root: seed} if self.alone[root] else {}
+        self._backward = self.calls = list[_Call]()
+        for step in reversed(plan.steps):
+            self._taken = 0
+            step.backward(self)
+        for space, inputs in enumerate(self._inputs):
+            self.clear(space, np.flatnonzero(~self._written[space][:inputs]))
+        self._backward = self._without_unread(self._backward)
+
+    # ---- running it ----
+
+    def run(self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats]) -> Any:
+        """J at these inputs: one number for each input that is none, one array for each other.
+
+        What it gives, if it varies, holds until the next run.
+        """
+        self.values[0][: self._inputs[0]] = numbers
+        for row, x in zip(self.values[1], arrays, strict=False):
+            row[:] = x
+        with np.errstate(all="ignore"):
+            _do(self._forward)
+        space, place = self._root
+        return self.values[space][place] if space else float(self.values[0][place])
+
+    def sweep(self) -> tuple[Floats, Floats]:
+        """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays.
+
+        They hold until the next sweep.
+        """
+        space, place = self._root
+        for each, places in self._cleared:
+            self.adjoints[each][places] = 0.0
+        self.adjoints[space][place] = 1.0 if space else self.items
+        with np.errstate(all="ignore"):
+            _do(self._backward)
+        (numbers, arrays), (uniform, varied) = self.adjoints, self._inputs
+        return numbers[:uniform], arrays[:varied]
 
     # ---- making calls ----
 
@@ -635,7 +654,7 @@ class _Step:
 
     nodes: Places
 
-    def settle(self, program: Program) -> None:
+    def settle(self, plan: Plan) -> None:
         """Give the results places, in the order that lets most operands be slices."""
         raise NotImplementedError
 
@@ -655,14 +674,14 @@ class _Each(_Step):
         self.nodes = nodes
         self.row = _ROWS[record.op[nodes[0]]]
 
-    def settle(self, program: Program) -> None:
-        operands = (program.record.a, program.record.b)[: self.row.arity]
-        slots = [program.slot[each[self.nodes]] for each in operands]
+    def settle(self, plan: Plan) -> None:
+        operands = (plan.record.a, plan.record.b)[: self.row.arity]
+        slots = [plan.slot[each[self.nodes]] for each in operands]
         self.nodes = self.nodes[np.lexsort(slots[::-1])]
         self.operands = [each[self.nodes] for each in operands]
-        self.varying = bool(program.varying[self.nodes[0]])
-        program.place(self.nodes, varying=self.varying)
-        program.alone[self.nodes] = len(self.nodes) == 1
+        self.varying = bool(plan.varying[self.nodes[0]])
+        plan.place(self.nodes, varying=self.varying)
+        plan.alone[self.nodes] = len(self.nodes) == 1
 
     def _arguments(self, program: Program) -> list[Any]:
         found = (program.operand(each, varying=self.varying) for each in self.operands)
@@ -692,12 +711,12 @@ class _Sums(_Step):
     def __init__(self, nodes: Places, terms: Places) -> None:
         self.nodes, self.terms = nodes, terms
 
-    def settle(self, program: Program) -> None:
-        order = np.lexsort(program.slot[self.terms].T[::-1])
+    def settle(self, plan: Plan) -> None:
+        order = np.lexsort(plan.slot[self.terms].T[::-1])
         self.nodes, self.terms = self.nodes[order], self.terms[order]
-        self.varying = bool(program.varying[self.nodes[0]])
-        self.is_even = bool((program.varying[self.terms] == self.varying).all())
-        program.place(self.nodes, varying=self.varying)
+        self.varying = bool(plan.varying[self.nodes[0]])
+        self.is_even = bool((plan.varying[self.terms] == self.varying).all())
+        plan.place(self.nodes, varying=self.varying)
 
     def forward(self, program: Program) -> None:
         out = _window(program.values[self.varying], program.slot[self.nodes])
@@ -743,18 +762,18 @@ class _Product(_Step):
     def __init__(self, grid: Places, left: Places, right: Places, rest: list[Places]) -> None:
         self.grid, self.left, self.right, self.rest = grid, left, right, rest
 
-    def settle(self, program: Program) -> None:
-        rows = np.lexsort(program.slot[self.right].T[::-1])
-        columns = np.lexsort(program.slot[self.left].T[::-1])
+    def settle(self, plan: Plan) -> None:
+        rows = np.lexsort(plan.slot[self.right].T[::-1])
+        columns = np.lexsort(plan.slot[self.left].T[::-1])
         self.right, self.left = self.right[rows], self.left[columns]
         self.rest = [each[rows][:, columns] for each in self.rest]
         self.grid = grid = self.grid[rows][:, columns]
         real = grid >= 0
-        self.varying = bool(program.varying[grid[real][0]])
-        self.right_varies = bool(program.varying[self.right.flat[0]])
-        self.places = program.sizes[self.varying] + np.arange(grid.size).reshape(grid.shape)
-        program.slot[grid[real]] = self.places[real]
-        program.sizes[self.varying] += grid.size
+        self.varying = bool(plan.varying[grid[real][0]])
+        self.right_varies = bool(plan.varying[self.right.flat[0]])
+        self.places = plan.sizes[self.varying] + np.arange(grid.size).reshape(grid.shape)
+        plan.slot[grid[real]] = self.places[real]
+        plan.sizes[self.varying] += grid.size
 
     def forward(self, program: Program) -> None:
         out = _window(program.values[self.varying], self.places)

@@ -19,21 +19,23 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from tinygrad_margin.engine import CONSTANT, LEAF, Value, as_node, as_number, topological_order
 from tinygrad_margin.notation import brief, number
 from tinygrad_margin.ops import FLOATS, TABLE
-from tinygrad_margin.replay import Flags, Floats, Program, Record
+from tinygrad_margin.replay import Flags, Floats, Plan, Program, Record
 from tinygrad_margin.source import Functions, Source
 from tinygrad_margin.sweep import named, operation
 
 _ROWS = list(TABLE.values())
 _SMALL = 150  # operations; up to here a single evaluation runs as a Python function
 _CACHE = 2**18  # numbers that a block of items may take: they are to fit into a processor's cache
-_KEPT = 8  # programs
+_KEPT = 8  # programs, and plans
+_Key = TypeVar("_Key")
+_Made = TypeVar("_Made")
 
 Inputs: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
 
@@ -104,12 +106,13 @@ class Tape:
 
     def _forget(self) -> None:
         """Start without anything that is made when it is needed."""
+        self._plans: dict[bytes, Plan] = {}
         self._programs: dict[tuple[bytes, int], Program] = {}
         self._functions: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_programs", "_functions", "_lock")
+        made = ("_plans", "_programs", "_functions", "_lock")
         return {name: x for name, x in self.__dict__.items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -211,7 +214,7 @@ class Tape:
         value = np.empty(call.items)
         slopes, rows = np.zeros(len(call.numbers)), np.empty((len(call.arrays), call.items))
         rows[~known] = 0.0
-        most = self._block(call)
+        most = int(np.clip(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256, 16384))
         size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
         for start in range(0, call.items, size):
             block = slice(start, min(start + size, call.items))
@@ -226,19 +229,23 @@ class Tape:
                     rows[known, block] = of_arrays + 0.0
         return value, slopes, rows
 
-    def _block(self, call: _Call) -> int:
-        """How many items to take at once."""
-        program = self._program(call.is_array, min(call.items, 64) or 1)
-        return int(np.clip(_CACHE // max(program.sizes[1], 1), 256, 16384))
+    def _plan(self, is_array: Flags) -> Plan:
+        """The plan for these inputs; the last few are kept."""
+        return _kept(self._plans, is_array.tobytes(), lambda: Plan(self._record, is_array))
 
     def _program(self, is_array: Flags, items: int) -> Program:
         """The program for these inputs; the last few are kept."""
         key = (is_array.tobytes(), items)
-        program = self._programs.pop(key, None) or Program(self._record, is_array, items)
-        self._programs[key] = program
-        while len(self._programs) > _KEPT:
-            del self._programs[next(iter(self._programs))]
-        return program
+        return _kept(self._programs, key, lambda: Program(self._plan(is_array), items))
+
+
+def _kept(made: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
+    """What was made for a key, or is made now; those used last are kept."""
+    found = made.pop(key) if key in made else make()
+    made[key] = found
+    while len(made) > _KEPT:
+        del made[next(iter(made))]
+    return found
 
 
 class _Call:
