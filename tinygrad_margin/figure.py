@@ -15,7 +15,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
 
 from tinygrad_margin.draw import (
     Picture,
@@ -29,6 +28,7 @@ from tinygrad_margin.draw import (
 from tinygrad_margin.engine import CONSTANT, Value, as_node, topological_order
 from tinygrad_margin.moment import Arrow, Face, is_shown
 from tinygrad_margin.notation import brief, in_parentheses, number, typeset
+from tinygrad_margin.places import Layout, read
 from tinygrad_margin.render import layout
 from tinygrad_margin.sweep import named
 
@@ -74,42 +74,6 @@ path { fill: none }
 """
 
 
-class Place(NamedTuple):
-    """Where Graphviz puts an edge: the grey arrow, the red one (or ""), and its label.
-
-    Attributes:
-        forward: the path from the operand to the node.
-        tip: the arrow's head, the points of a polygon.
-        back: the path from the node to the operand.
-        back_tip: its head.
-        x: the middle of the label.
-        y: its base line.
-    """
-
-    forward: str
-    tip: str
-    back: str
-    back_tip: str
-    x: float
-    y: float
-
-
-class Layout(NamedTuple):
-    """Where everything goes, in points, y down.
-
-    Attributes:
-        width: of the whole.
-        height: of the whole.
-        centres: x and y of each box.
-        places: one for each edge.
-    """
-
-    width: float
-    height: float
-    centres: list[tuple[float, float]]
-    places: list[Place]
-
-
 class Figure:
     """A graph with its names and its layout.
 
@@ -126,7 +90,6 @@ class Figure:
         titles: the first line of each box, as HTML.
         symbols: ``∂J/∂node`` for each node, as HTML.
         leaves: those with a label, in the order of their names, constants last.
-        sizes: width and height of each box.
         layout: where everything goes, from left to right.
 
     Raises:
@@ -151,7 +114,6 @@ class Figure:
         self.leaves = sorted(
             labelled, key=lambda n: (n._primitive is CONSTANT, _natural(self.names[n]))
         )
-        self.sizes: list[tuple[float, float]] = []
         self.layout = self.laid_out("LR")
 
     def laid_out(self, direction: str) -> Layout:
@@ -170,30 +132,7 @@ class Figure:
             if is_shown(node, parent):
                 picture.edge(*ends, dir="back", comment=f"back {e}", **{label: _label(node)})
         found = json.loads(layout(picture.source, "json0"))
-        x0, y0, x1, y1 = map(float, found["bb"].split(","))
-        pad = 14.0
-        left, top = pad - x0, pad + y1
-
-        def points(text: str) -> list[tuple[float, float]]:
-            pairs = (pair.split(",") for pair in text.split())
-            return [(round(float(x) + left, 1), round(top - float(y), 1)) for x, y in pairs]
-
-        boxes = [each for each in found["objects"] if "pos" in each]
-        self.sizes = [
-            (round(72 * float(each["width"]), 1), round(72 * float(each["height"]), 1))
-            for each in boxes
-        ]
-        drawn = {each["comment"]: each for each in found.get("edges", ())}
-        places = []
-        for e in range(len(self.edges)):
-            forward, back = drawn[f"forward {e}"], drawn.get(f"back {e}")
-            grey, red, x, y = _curve(points, forward["pos"]), ("", ""), 0.0, 0.0
-            if back is not None:
-                red, ((x, y),) = _curve(points, back["pos"]), points(back.get("lp") or back["xlp"])
-            places.append(Place(*grey, *red, x, round(y + 4, 1)))
-        centres = [points(each["pos"])[0] for each in boxes]
-        width, height = (round(side + 2 * pad, 1) for side in (x1 - x0, y1 - y0))
-        return Layout(width, height, centres, places)
+        return read(found, [len(_label(node)) for node, _ in self.edges])
 
     def _rows(self, node: Value, uses: int) -> dict[str, str]:
         """The widest text that each line of the box is to hold."""
@@ -240,7 +179,7 @@ class Figure:
             state: "current", or what else it is besides.
             attributes: of its group.
         """
-        node, (width, height) = self.nodes[i], self.sizes[i]
+        node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
         rows = list(self._rows(node, 0))
         step = height / len(rows)
@@ -314,28 +253,6 @@ def _label(node: Value) -> str:
     else:
         longest = "−1" if row.kink else _WIDEST[:-1]
     return f"×{in_parentheses(longest)}"
-
-
-def _curve(points: Any, position: str) -> tuple[str, str]:
-    """An edge's path and the polygon of its head, from Graphviz's ``pos``."""
-    end, _, rest = position.partition(" ")
-    (tip,), way = points(end[2:]), points(rest)
-    if end[0] == "s":  # drawn backward
-        way.reverse()
-    (x0, y0), *others = way
-    curve = " ".join(f"{x:g} {y:g}" for x, y in others)
-    return f"M{x0:g} {y0:g}C{curve}", _head(way[-1], tip)
-
-
-def _head(base: tuple[float, float], tip: tuple[float, float]) -> str:
-    """An arrow's head, as the points of a polygon."""
-    dx, dy = tip[0] - base[0], tip[1] - base[1]
-    length = (dx * dx + dy * dy) ** 0.5 or 1.0
-    wide = 2.8 / length
-    corners: Iterable[tuple[float, float]] = (
-        (base[0] - dy * wide, base[1] + dx * wide), tip, (base[0] + dy * wide, base[1] - dx * wide),
-    )  # fmt: skip
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
 
 
 def _spans(markup: str) -> str:

@@ -228,8 +228,10 @@ class Graph {
   }
 
   // What the boxes and arrows show, as moment.scene says it. A node without a value shows "—".
+  // Texts are written when they are asked for: a large graph shows few at a time.
   scene({values, lost}, {totals, handed}) {
     const isConstant = (i) => this.nodes[i].op === "constant";
+    const isLost = lost.has(this.root);
     const loud = new Set();
     const more = new Set();
     let largest = 0;
@@ -246,8 +248,10 @@ class Graph {
       if (Number.isFinite(product)) largest = Math.max(largest, Math.abs(product));
       if (!isShown) return {quiet, back: "", flow: 0, text: ""};
       if (Number.isNaN(derivative)) return {quiet, back: "undefined", flow: 0, text: "no slope"};
-      const text = `×${inParentheses(number(derivative))}`;
-      return {quiet, back: product === 0 ? "quiet" : "live", flow: product, text};
+      return {
+        quiet, back: product === 0 ? "quiet" : "live", flow: product,
+        get text() { return `×${inParentheses(number(derivative))}`; },
+      };
     }));
     for (const arrow of arrows) {
       const isFinite = Number.isFinite(arrow.flow) && largest > 0;
@@ -256,17 +260,17 @@ class Graph {
     const faces = this.nodes.map((node, i) => {
       const waits = !handed[i];
       const total = totals[i];
-      let gradient = "";
-      if (!isConstant(i) && !(waits && total === 0) && !lost.has(this.root)) {
-        const signed = node.op === "leaf" && i !== this.root;
-        gradient = Number.isNaN(total) ? "does not exist" : number(total, {signed});
-        if (more.has(i)) gradient += " so far";
-      }
+      const hasGradient = !isConstant(i) && !(waits && total === 0) && !isLost;
+      const signed = node.op === "leaf" && i !== this.root;
       return {
         state: waits ? "waits" : i !== this.root && !loud.has(i) ? "pale" : "",
-        value: lost.has(i) ? "—" : number(values[i]),
-        gradient,
         case: this.case(i, values),
+        get value() { return lost.has(i) ? "—" : number(values[i]); },
+        get gradient() {
+          if (!hasGradient) return "";
+          const said = Number.isNaN(total) ? "does not exist" : number(total, {signed});
+          return more.has(i) ? `${said} so far` : said;
+        },
       };
     });
     return {faces, arrows};

@@ -10,6 +10,7 @@ const LAST = spec.nodes.length;
 const state = {leaves: [...recorded], step: null};
 let asked = null;   // the node shown last
 let traced = null;  // the nodes on the paths of the one pointed at
+let held = null;    // the leaf whose slider or number box is in use
 let shown;          // what was computed last
 
 const $ = (id) => document.getElementById(id);
@@ -42,6 +43,7 @@ const fitted = (element, room, length) => {
   else element.removeAttribute("textLength");
 };
 
+const inView = {nodes: [], arrows: []};
 const boxes = spec.nodes.map((node, i) => {
   const group = $(`n${i}`);
   const line = (name) => group.querySelector(`.${name}`);
@@ -58,46 +60,15 @@ arrows.forEach((arrow, e) => {
   arrow.label = arrow.back?.querySelector("text");
 });
 
-function render() {
+const FEW = 80;  // nodes; of a larger graph, what is out of view is drawn when all is at rest
+
+function render(isAll = LAST <= FEW) {
   const evaluation = graph.evaluate(state.leaves);
   const isLost = evaluation.lost.size > 0;
-  const steps = state.step ?? LAST;
-  const sweep = graph.sweep(evaluation.values, isLost ? 0 : steps);
-  shown = {...evaluation, sweep};
-  const {faces, arrows: looks} = graph.scene(evaluation, sweep);
+  const sweep = graph.sweep(evaluation.values, isLost ? 0 : state.step ?? LAST);
   const current = state.step && !isLost ? graph.root + 1 - state.step : -1;
-  faces.forEach((face, i) => {
-    const {group, value, gradient, amount} = boxes[i];
-    const hasFailed = evaluation.errors.has(i) || sweep.errors.has(i);
-    const kinds = ["node", spec.nodes[i].kind];
-    if (!isLost && face.state) kinds.push(face.state);
-    if (i === current) kinds.push("current");
-    if (hasFailed) kinds.push("failed");
-    if (traced !== null && traced.has(i)) kinds.push("lit");
-    attribute(group, "class", kinds.join(" "));
-    attribute(group, "data-case", String(face.case));
-    attribute(group, "data-value", evaluation.lost.has(i) ? "" : String(evaluation.values[i]));
-    attribute(group, "data-gradient", face.gradient && String(sweep.totals[i]));
-    text(value, face.value);
-    fitted(value, spec.nodes[i].room, face.value.length);
-    if (gradient) {
-      const equals = face.gradient === "does not exist" ? " " : " = ";
-      text(amount, face.gradient && equals + face.gradient);
-      fitted(amount, 13, face.gradient.replace(" so far", "").length + 3);
-      visible(gradient, face.gradient !== "");
-      attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
-    }
-  });
-  looks.forEach((look, e) => {
-    const {node, operand, forward, back, line, label} = arrows[e];
-    const lit = traced !== null && traced.has(node) && traced.has(operand) ? " lit" : "";
-    attribute(forward, "class", (look.quiet && !isLost ? "forward quiet" : "forward") + lit);
-    if (!back) return;
-    visible(back, look.back !== "" && !isLost);
-    attribute(back, "class", `back ${look.back}${lit}`);
-    attribute(line, "stroke-width", look.back === "live" ? (0.8 + 1.4 * look.share).toFixed(2) : "1");
-    text(label, look.text);
-  });
+  shown = {...evaluation, sweep, isLost, current, ...graph.scene(evaluation, sweep)};
+  draw(isAll);
   for (const {node, slider, box, low, high} of rows) {
     const x = state.leaves[node];
     if (slider) {
@@ -115,6 +86,52 @@ function render() {
   attribute($("last"), "aria-disabled", String(state.step === LAST));
   showRegimes(isLost, evaluation.values);
   if (asked !== null) showNode(asked);
+}
+
+function draw(isAll) {
+  spec.nodes.forEach((_, i) => { if (isAll || inView.nodes[i]) drawBox(i, isAll); });
+  arrows.forEach((_, e) => { if (isAll || inView.arrows[e]) drawArrow(e, isAll); });
+}
+
+function drawBox(i, isAll = false) {
+  const {group, value, gradient, amount} = boxes[i];
+  const {errors, lost, values, sweep, isLost, current} = shown;
+  const face = shown.faces[i];
+  const kinds = ["node", spec.nodes[i].kind];
+  if (!isLost && face.state) kinds.push(face.state);
+  if (i === current) kinds.push("current");
+  if (i === held) kinds.push("held");
+  if (errors.has(i) || sweep.errors.has(i)) kinds.push("failed");
+  if (!inView.nodes[i]) kinds.push("out");
+  if (traced !== null && traced.has(i)) kinds.push("lit");
+  attribute(group, "class", kinds.join(" "));
+  if (!isAll && isFar) return;  // nobody can read it
+  attribute(group, "data-case", String(face.case));
+  attribute(group, "data-value", lost.has(i) ? "" : String(values[i]));
+  attribute(group, "data-gradient", face.gradient && String(sweep.totals[i]));
+  text(value, face.value);
+  fitted(value, spec.nodes[i].room, face.value.length);
+  if (!gradient) return;
+  const equals = face.gradient === "does not exist" ? " " : " = ";
+  text(amount, face.gradient && equals + face.gradient);
+  fitted(amount, 13, face.gradient.replace(" so far", "").length + 3);
+  visible(gradient, face.gradient !== "");
+  attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
+}
+
+function drawArrow(e, isAll) {
+  const {node, operand, forward, back, line, label} = arrows[e];
+  const {isLost, current} = shown;
+  const look = shown.arrows[e];
+  let kinds = node === current ? " current" : "";
+  if (!inView.arrows[e]) kinds += " out";
+  if (traced !== null && traced.has(node) && traced.has(operand)) kinds += " lit";
+  attribute(forward, "class", (look.quiet && !isLost ? "forward quiet" : "forward") + kinds);
+  if (!back) return;
+  visible(back, look.back !== "" && !isLost);
+  attribute(back, "class", `back ${look.back}${kinds}`);
+  attribute(line, "stroke-width", look.back === "live" ? (0.8 + 1.4 * look.share).toFixed(2) : "1");
+  if (isAll || !isFar) text(label, look.text);
 }
 
 // What stands beside the graph: what is wrong, or what print(step) says.
@@ -159,7 +176,9 @@ function about(i) {
   const {values, lost, sweep} = shown;
   const node = spec.nodes[i];
   const exact = {precision: 12};
-  const what = {leaf: `${node.name}, an input`, constant: `${node.name}, a constant`}[node.op]
+  const isSet = rows.some((row) => row.node === i);
+  const constant = isSet ? "a constant, which its slider sets" : "a constant";
+  const what = {leaf: `${node.name}, an input`, constant: `${node.name}, ${constant}`}[node.op]
     ?? node.heading.replace(/:$/, "");
   const lines = [what];
   lines.push(lost.has(i) ? "no value" : `value ${number(values[i], exact)}`);
@@ -195,8 +214,9 @@ function showNode(i) {
 function point(i) {
   asked = i ?? asked;
   traced = i === null ? null : onPaths(i);
-  svg.classList.toggle("tracing", i !== null);
-  render();
+  document.body.classList.toggle("tracing", i !== null);
+  draw(true);
+  if (asked !== null) showNode(asked);
 }
 
 function nodeOf({target}) {
@@ -241,36 +261,56 @@ function soon() {  // at most one drawing a frame, however many events come
   });
 }
 
-// While a slider moves, a screen reader is to wait for the sentence to come to rest; then every box
-// is put into words for it.
+// When all has come to rest: what was out of view is drawn, and a screen reader is told.
 let resting;
 function rest(after) {
   clearTimeout(resting);
   resting = setTimeout(() => {
-    $("sentence").removeAttribute("aria-busy");
+    svg.classList.remove("moving");
+    draw(true);
     boxes.forEach(({group}, i) => attribute(group, "aria-label", about(i).join(", ")));
+    const seen = regimes.filter((line) => line.offsetParent !== null);
+    text($("said"), [$("position"), $("sentence"), ...seen].map((line) => line.textContent).join("\n"));
   }, after);
 }
 
 function set(node, x) {
   if (!Number.isFinite(x)) return;
   state.leaves[node] = x;
-  attribute($("sentence"), "aria-busy", "true");
+  hold(node);
+  if (LAST > FEW) svg.classList.add("moving");
   rest(400);
   soon();
   remember();
+}
+
+// The leaf whose slider or number box is in use stands out.
+function hold(node) {
+  if (held === node) return;
+  const before = held;
+  held = node;
+  if (before !== null) drawBox(before);
+  if (held === null) return;
+  drawBox(held);
+  reveal(held);
 }
 
 for (const row of rows) {
   row.slider?.addEventListener("input", () => set(row.node, row.slider.valueAsNumber));
   row.box.addEventListener("input", () => set(row.node, row.box.valueAsNumber));
   row.box.addEventListener("change", () => { row.box.value = boxed(state.leaves[row.node]); });
+  for (const control of [row.slider, row.box]) {
+    control?.addEventListener("focus", () => hold(row.node));
+    control?.addEventListener("blur", () => hold(null));
+  }
 }
 
 function go(step) {
   state.step = step;
+  traced = null;
+  document.body.classList.remove("tracing");
   render();
-  reveal(step === null ? graph.root : Math.min(graph.root + 1 - step, graph.root));
+  reveal(placeOf(step));
   rest(100);
 }
 
@@ -296,7 +336,9 @@ $("reset").addEventListener("click", () => {
 const keys = {Home: "first", ArrowLeft: "back", ArrowRight: "forward", End: "last"};
 document.addEventListener("keydown", (event) => {
   if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input")) return;
-  if (event.key in keys) {
+  if (event.key === "Escape") {
+    point(null);
+  } else if (event.key in keys) {
     moves[keys[event.key]]();
     event.preventDefault();
   } else if (event.target.closest(".node") && /^Arrow(Up|Down)$/.test(event.key)) {
@@ -373,20 +415,71 @@ function arrange(name) {  // "wide": from left to right; "tall": from top to bot
   });
 }
 
+const READABLE = 0.42;  // a picture smaller than that is an overview, without its texts
+let isFar = false;
+let isWhole = false;    // show the whole graph, however small
+let scale = 1;
+
 function fit() {
   const width = $("picture").clientWidth;
   const height = Math.max(300, 0.56 * window.innerHeight);
-  const scale = ({size}) => Math.min(width / size[0], height / size[1]);
+  const largest = ({size}) => Math.min(width / size[0], height / size[1]);
   const names = Object.keys(spec.layouts);
-  names.sort((a, b) => scale(spec.layouts[b]) - scale(spec.layouts[a]));
+  names.sort((a, b) => largest(spec.layouts[b]) - largest(spec.layouts[a]));
   arrange(names[0]);
   const layout = spec.layouts[names[0]];
-  // Never too small for the screen or the hall: then the picture scrolls.
-  const size = Math.min(Math.max(scale(layout), width < 760 ? 0.85 : Math.max(0.72, width / 1750)), 3);
-  svg.setAttribute("width", (layout.size[0] * size).toFixed(0));
-  svg.setAttribute("height", (layout.size[1] * size).toFixed(0));
+  const whole = Math.min(largest(layout), 3);
+  // Never too small for the screen or the hall: then the picture scrolls, unless asked not to.
+  const least = width < 760 ? 0.85 : Math.max(0.72, width / 1750);
+  $("whole").hidden = whole >= least;
+  scale = isWhole ? whole : Math.max(whole, least);
+  svg.setAttribute("width", (layout.size[0] * scale).toFixed(0));
+  svg.setAttribute("height", (layout.size[1] * scale).toFixed(0));
+  look();
 }
 window.addEventListener("resize", fit);
+
+$("whole").addEventListener("click", () => {
+  isWhole = !isWhole;
+  attribute($("whole"), "aria-pressed", String(isWhole));
+  fit();
+  reveal(held ?? placeOf(state.step));
+});
+
+// What is in view; of a picture too small to be read, nothing but the arrows' and boxes' looks.
+function look() {
+  isFar = scale * (window.visualViewport?.scale ?? 1) < READABLE;
+  svg.classList.toggle("far", isFar);
+  const frame = $("picture").getBoundingClientRect();
+  const {left, top} = svg.getBoundingClientRect();
+  const {nodes, edges} = spec.layouts[arrangement];
+  const near = 140;  // what a box reaches beyond its centre, and some more
+  const [x0, x1] = [frame.left, frame.right].map((x) => (x - left) / scale);
+  const [y0, y1] = [frame.top, frame.bottom].map((y) => (y - top) / scale);
+  const isNear = (ax, bx, ay, by) => (
+    bx > x0 - near && ax < x1 + near && by > y0 - near && ay < y1 + near);
+  nodes.forEach(([x, y], i) => {
+    inView.nodes[i] = isNear(x, x, y, y);
+    boxes[i].group.classList.toggle("out", !inView.nodes[i]);
+  });
+  edges.forEach((_, e) => {
+    const [[ax, ay], [bx, by]] = [nodes[arrows[e].operand], nodes[arrows[e].node]];
+    inView.arrows[e] = isNear(
+      Math.min(ax, bx), Math.max(ax, bx), Math.min(ay, by), Math.max(ay, by));
+    for (const part of [arrows[e].forward, arrows[e].back]) {
+      part?.classList.toggle("out", !inView.arrows[e]);
+    }
+  });
+}
+
+function lookAgain() {
+  look();
+  draw(false);
+}
+$("picture").addEventListener("scroll", lookAgain, {passive: true});
+window.visualViewport?.addEventListener("resize", lookAgain);
+
+const placeOf = (step) => (step === null ? graph.root : Math.min(graph.root + 1 - step, graph.root));
 
 // Scroll the picture, not the page, to a box.
 function reveal(i) {
@@ -398,5 +491,6 @@ function reveal(i) {
     beyond(box.top - 20, box.bottom + 20, frame.top, frame.bottom));
 }
 
+for (const part of document.querySelectorAll("[inert]")) part.removeAttribute("inert");
 fit();
 recall();

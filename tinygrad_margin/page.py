@@ -26,10 +26,11 @@ from typing import Any
 
 from tinygrad_margin.draw import DARK, LIGHT
 from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, Value
-from tinygrad_margin.figure import MOST, STYLE, Figure, Layout
+from tinygrad_margin.figure import MOST, STYLE, Figure
 from tinygrad_margin.javascript import json_in_script, table
 from tinygrad_margin.moment import Arrow, Face, end, is_shown, scene
 from tinygrad_margin.notation import brief, typeset
+from tinygrad_margin.places import Layout
 from tinygrad_margin.render import file_format, write_whole
 from tinygrad_margin.sweep import operation, wording
 
@@ -217,7 +218,7 @@ def _spec(figure: Figure, keys: dict[Value, str], faces: dict[Value, Face]) -> d
     """What page.js and interpreter.js are told: see ``Graph`` there."""
     root = figure.names[figure.J]
     nodes = []
-    for (node, face), (width, _) in zip(faces.items(), figure.sizes, strict=True):
+    for (node, face), (width, _) in zip(faces.items(), figure.layout.sizes, strict=True):
         name = figure.names[node]
         heading, rules = wording(node, figure.names)
         entry: dict[str, Any] = {
