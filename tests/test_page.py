@@ -591,6 +591,106 @@ def test_pointing_at_a_node_shows_it_and_lights_its_paths(tab, tmp_path):
     assert len(tab.locator(".back.lit").all()) == 5  # two paths lead from s to J, and share an end
 
 
+def test_escape_and_a_step_leave_a_box(tab, tmp_path):
+    opened(tab, tmp_path, margin())
+    for leave in ("Escape", "ArrowRight"):
+        tab.locator("#n5").focus()
+        assert tab.locator(".lit").count() > 0
+        tab.keyboard.press(leave)
+        assert tab.locator(".lit").count() == 0
+        assert tab.locator(".tracing").count() == 0
+
+
+def test_the_current_node_and_its_arrows_stand_out(tab, tmp_path):
+    opened(tab, tmp_path, margin(), "#step=3")
+    assert tab.locator(".node.current .title").all_text_contents() == ["z = v₁ − s"]
+    assert tab.locator(".back.current text").all_text_contents() == ["×1", "×(−1)"]
+    assert tab.locator(".forward.current").count() == 2
+    weights = tab.evaluate(
+        "[...document.querySelectorAll('.back text')].map((text) => getComputedStyle(text).fontWeight)"
+    )
+    assert sorted(weights) == ["400"] * 3 + ["700"] * 2
+
+
+def test_the_leaf_in_use_stands_out(tab, tmp_path):
+    opened(tab, tmp_path, margin())
+    tab.get_by_label("s_c, slider", exact=True).focus()
+    assert tab.locator(".held .value").all_text_contents() == ["0.5"]
+    tab.get_by_label("s", exact=True).focus()
+    assert tab.locator(".held .value").all_text_contents() == ["0.3"]
+    tab.locator("#reset").focus()
+    assert tab.locator(".held").count() == 0
+
+
+def wide():
+    """A graph that has more nodes than a screen can show."""
+    x = [Value(0.1 * i, f"x_{i}") for i in range(12)]
+    layers = x
+    for k in range(3):
+        layers = [(a * b + 0.1 * k).tanh() for a, b in itertools.pairwise(layers)]
+    return margin_loss(sum(layers), x[0] * 2)
+
+
+def test_of_a_large_graph_all_is_right_at_rest(tab, tmp_path):
+    J = wide()
+    assert len(topological_order(J)) > 120
+    opened(tab, tmp_path, J)
+    leaf = next(node for node in topological_order(J) if node.label == "x_5")
+    tab.get_by_label("x_5", exact=True).fill("-0.75")
+    K = rebuilt(J, {leaf: -0.75})[J]
+    gradients = adjoints(K)
+    moment = Moment(frozenset(gradients), None, gradients)
+    hidden = "getComputedStyle(document.querySelector('.node.out')).display"
+    assert tab.evaluate(hidden) == "none"  # while it moves, what is out of view costs nothing
+    frame = tab.locator("#picture").bounding_box()
+    seen = 0
+    for node, on_page in zip(gradients, shown(tab)["nodes"], strict=True):
+        i = list(gradients).index(node)
+        box = tab.locator(f"#n{i}").bounding_box()
+        if box and box["x"] >= frame["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"]:
+            seen += 1
+            assert math.isclose(float(on_page["value"]), node.data, rel_tol=1e-12)
+    assert seen > 5
+    tab.wait_for_timeout(900)
+    assert tab.evaluate(hidden) != "none"
+    check(shown(tab), K, moment)
+
+
+def test_a_box_in_use_is_scrolled_into_view_and_the_whole_can_be_seen(tab, tmp_path):
+    J = wide()
+    opened(tab, tmp_path, J)
+    order = topological_order(J)
+    i = next(i for i, node in enumerate(order) if node.label == "x_11")
+
+    def is_inside(inner):
+        frame, box = tab.locator("#picture").bounding_box(), tab.locator(inner).bounding_box()
+        return all(
+            frame[a] - 1 <= box[a] and box[a] + box[size] <= frame[a] + frame[size] + 1
+            for a, size in (("x", "width"), ("y", "height"))
+        )
+
+    assert is_inside(f"#n{len(order) - 1}")
+    tab.get_by_label("x_11, slider", exact=True).focus()
+    assert is_inside(f"#n{i}")
+    tab.get_by_role("button", name="Whole graph").click()
+    assert all(is_inside(f"#n{k}") for k in range(len(order)))
+    tab.get_by_role("button", name="Whole graph").click()
+    assert not all(is_inside(f"#n{k}") for k in range(len(order)))
+    opened(tab, tmp_path, margin())
+    assert not tab.locator("#whole").is_visible()  # all of it is in view
+
+
+def test_without_its_script_nothing_pretends_to_work(chromium, tmp_path):
+    page(margin(), tmp_path / "x.html")
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto((tmp_path / "x.html").as_uri())
+    assert tab.locator("#inputs[inert]").count() == 1
+    assert tab.locator("#sweep[inert]").count() == 1
+    assert "allow its script" in tab.locator("noscript").inner_text()
+    context.close()
+
+
 def test_the_address_holds_the_state(tab, tmp_path):
     opened(tab, tmp_path, margin(), "#s=0.25&s_c=-2e-1&step=3")
     J = margin(0.25, -0.2)
@@ -746,7 +846,7 @@ def test_long_numbers_stay_in_their_boxes(tab, tmp_path):
 def test_a_screen_reader_finds_names_and_a_live_region(tab, tmp_path):
     opened(tab, tmp_path, margin())
     tab.wait_for_timeout(300)
-    live = tab.locator("#sentence")
+    live = tab.locator("#said")
     assert (live.get_attribute("role"), live.get_attribute("aria-live")) == ("status", "polite")
     for name in ("s, slider", "s_c, slider", "Δ, slider"):
         assert tab.get_by_role("slider", name=name).count() == 1
@@ -757,11 +857,21 @@ def test_a_screen_reader_finds_names_and_a_live_region(tab, tmp_path):
     assert tab.locator("#n3").get_attribute("aria-label") == (
         "s, an input, value 0.3, gradient ∂J/∂s = −1"
     )
+    assert tab.locator("#n1, #n0").and_(tab.locator("[aria-label*='which its slider sets']")).count() == 1
+    before = live.text_content()
+    assert before.startswith("all 7 steps\nJ = 1.2")
+    assert "the max passes z" in before
+    tab.get_by_label("s", exact=True).fill("2.9")
     tab.get_by_label("s", exact=True).fill("3")
-    assert live.get_attribute("aria-busy") == "true"
-    tab.wait_for_timeout(600)
-    assert live.get_attribute("aria-busy") is None
+    assert live.text_content() == before  # not while it moves
+    tab.wait_for_timeout(900)
+    assert live.text_content().startswith("all 7 steps\nJ = 0")
+    assert "the max passes 0" in live.text_content()
     assert "gradient ∂J/∂s = 0" in tab.locator("#n3").get_attribute("aria-label")
+    tab.keyboard.press("Tab")
+    tab.locator("#first").press("ArrowRight")
+    tab.wait_for_timeout(400)
+    assert live.text_content().startswith("step 1 of 7\nJ = max(z, 0):")
 
 
 def test_it_prints(chromium, tmp_path):

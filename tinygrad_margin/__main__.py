@@ -73,8 +73,12 @@ examples:
 """
 
 _FLAG = re.compile(r"(-h|--help)$")
-_OPTION = re.compile(r"(-o|--output|--s|--s-c|--delta|--out|--title|--seconds-per-step)(=|$)")
-_OF_FORMULAS = (["draw"], ["page"], ["animate"], ["step"])
+_OPTION = re.compile(r"(--s|--s-c|--delta|--out)(=|$)")
+# A formula may begin with a minus, and -o may be one: what is glued to -o has to be a file's name.
+_OPTION_BY_FORMULA = re.compile(
+    r"(-o|--output|--title|--seconds-per-step)(=|$)|(-o)(?=.*\.(svg|png|pdf|dot|gv|html?)$)", re.I
+)
+_OF_FORMULAS = ("draw", "page", "animate", "step")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 
 
@@ -120,13 +124,15 @@ def _sorted(words: Sequence[str]) -> list[str]:
     """The command, its options, then the rest, which may begin with a minus as formulas do."""
     options: list[str] = []
     rest: list[str] = []
+    has_formula = next(iter(words), "") in _OF_FORMULAS
+    pattern = _OPTION_BY_FORMULA if has_formula else _OPTION
     left = iter(words)
     for word in left:
         if _FLAG.match(word):
             options.append(word)
-        elif match := _OPTION.match(word):
-            name = "--output" if match[1] == "-o" else match[1]
-            value = word[match.end() :] if match[2] else next(left, "--")
+        elif match := pattern.match(word):
+            name = "--output" if match[0].startswith("-o") else match[1]
+            value = next(left, "--") if match[2] == "" else word[match.end() :]
             if value == "--":  # argparse is to say that an argument is missing
                 return [*rest[:1], name]
             options.append(f"{name}={value}")
@@ -135,7 +141,7 @@ def _sorted(words: Sequence[str]) -> list[str]:
         else:
             rest.append(word)
     command, rest = rest[:1], rest[1:]
-    if command in _OF_FORMULAS and any(word.startswith("-") for word in rest):
+    if has_formula and any(word.startswith("-") for word in rest):
         rest = ["--", *rest]
     return [*command, *options, *rest]
 

@@ -223,13 +223,13 @@ class _Film:
     def grows(self, shot: _Shot) -> str:
         """A class for a red arrow that grows from its node to the operand as the shot begins."""
         name, start = f"g{shot.start}", shot.start
-        begins, ends = self._at(start), self._at(start + 0.5)
+        begins, nearly, ends = map(self._at, (start, start + 0.42, start + 0.5))
         run = f"{self._seconds:g}s linear infinite"
         self._used[name] = (
             f".{name} path{{stroke-dasharray:1;animation:{name} {run}}}"
             f"@keyframes {name}{{0%,{begins}{{stroke-dashoffset:1}}{ends}{{stroke-dashoffset:0}}}}"
             f".{name} polygon,.{name} text{{animation:{name}-tip {run}}}"
-            f"@keyframes {name}-tip{{0%,{begins}{{opacity:0}}{ends}{{opacity:1}}}}"
+            f"@keyframes {name}-tip{{0%,{nearly}{{opacity:0}}{ends}{{opacity:1}}}}"
         )
         return name
 

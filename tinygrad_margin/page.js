@@ -32,8 +32,11 @@ const text = (element, value) => {
   if (element.childNodes.length === 1) element.firstChild.nodeValue = value;  // the quickest way
   else element.textContent = value;
 };
-// A number box has no word for infinity.
-const boxed = (x) => (Number.isFinite(x) ? String(x) : "");
+// A number box has no word for infinity, and room for nine characters.
+const boxed = (x) => {
+  if (!Number.isFinite(x)) return "";
+  return String(x).length <= 9 ? String(x) : String(Number(x.toPrecision(6)));
+};
 const visible = (element, isVisible) => {
   attribute(element, "visibility", isVisible ? "visible" : "hidden");
 };
@@ -432,7 +435,8 @@ function fit() {
   // Never too small for the screen or the hall: then the picture scrolls, unless asked not to.
   const least = width < 760 ? 0.85 : Math.max(0.72, width / 1750);
   $("whole").hidden = whole >= least;
-  scale = isWhole ? whole : Math.max(whole, least);
+  const tall = Math.min(height / layout.size[1], 1);
+  scale = isWhole || whole >= least ? whole : Math.max(least, tall);
   svg.setAttribute("width", (layout.size[0] * scale).toFixed(0));
   svg.setAttribute("height", (layout.size[1] * scale).toFixed(0));
   look();

@@ -132,7 +132,10 @@ def _html(figure: Figure, title: str | None) -> str:
     script = "\n".join(
         (_part("interpreter.js"), f"const TABLE = {table(rows.values())};", _part("page.js"))
     )
-    style = "\n".join(("", _colours(), STYLE, _part("page.css")))
+    paper = "landscape" if figure.layout.width > figure.layout.height else "portrait"
+    style = "\n".join(
+        ("", _colours(), STYLE, _part("page.css"), f"@page {{ size: {paper}; margin: 1cm }}\n")
+    )
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
