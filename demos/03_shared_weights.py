@@ -75,8 +75,8 @@ keep(draw(J), "03-shared-weights.svg")
 # on the page, and the two paths light up on which its gradient comes. (Three words a window here,
 # and the words as plain numbers, so that the weights are all there is to drag.)
 tiny = WindowScorer(n_inputs=3, n_hidden=1, seed=1)
-s = tiny([small[word] for word in "in Paris are".split()])
-s_c = tiny([small[word] for word in "not all museums".split()])
+s = tiny([small["in"], small["Paris"], small["are"]])
+s_c = tiny([small["not"], small["all"], small["museums"]])
 J = margin_loss(s, s_c)
 keep(page(J, title="Two windows, one network"), "03-shared-weights.html")
 
