@@ -370,3 +370,27 @@ def test_a_shared_input_stands_out():
     source = draw(a * b + a).source
     assert source.count('border="2"') == 1
     assert draw(a * b).source.count('border="2"') == 0
+
+
+def test_a_line_of_a_box_is_one_text_in_the_middle_whatever_the_font(tmp_path):
+    """Graphviz places each change of style by its own font's widths; a browser has another font."""
+    root = ET.fromstring(draw(margin(s=3.0)).pipe("svg"))
+    node = next(g for g in root.iter(f"{SVG}g") if "".join(g.itertext()).strip().startswith("n6"))
+    lines = node.findall(f"{SVG}text")
+    assert ["".join(line.itertext()).strip() for line in lines] == ["J = max(z, 0)", "0", "∂J/∂J = 1"]
+    outline = re.findall(r"(-?[\d.]+),", node.find(f"{SVG}path").get("d"))
+    middle = (min(map(float, outline)) + max(map(float, outline))) / 2
+    for line in lines:
+        assert line.get("text-anchor") == "middle"
+        assert float(line.get("x")) == pytest.approx(middle, abs=0.01)
+        assert all(tspan.get("x") is None for tspan in line)
+    s_c = next(line for line in root.iter(f"{SVG}text") if "".join(line.itertext()) == "∂J/∂sc = 0")
+    assert [tspan.get("dy") for tspan in s_c if tspan.get("dy")] == ["3.5", "-3.5"]
+
+
+def test_boxes_of_ones_own_keep_the_places_that_graphviz_gave_them():
+    picture = draw(margin())
+    picture.node("mine", label="<<table><tr><td>left</td><td>right</td></tr></table>>")
+    text = picture.pipe("svg", encoding="utf-8")
+    left, right = (re.search(rf'<text[^>]* x="([\d.]+)"[^>]*>{word}<', text) for word in ("left", "right"))
+    assert float(left[1]) < float(right[1])

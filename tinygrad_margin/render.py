@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -20,6 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -113,7 +115,70 @@ def layout(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
     else:
         with suppress(OSError):
             os.write(2, said.encode())
-    return picture
+    return _set_in_lines(picture) if format == "svg" else picture
+
+
+# A node in Graphviz's SVG, and in it a run of text in one style.
+_NODE = re.compile(r'<g id="[^"]*" class="node">(?:(?!<g\b).)*?</g>', re.S)
+_RUN = re.compile(
+    r'<text (?:xml:space="preserve" )?text-anchor="start" x="[^"]*" y="([^"]*)"([^>]*)>'
+    r"([^<]*)</text>\s*"
+)
+_OUTLINE = re.compile(r'<(?:polygon|path)\b[^>]* (?:points|d)="([^"]*)"')
+_SHIFT = {"sub": (3.5, 0.77), "super": (-5.0, 0.77)}  # points down, and how much smaller
+_PADDING = "\u00a0"  # around each line of the boxes that draw makes
+
+
+def _set_in_lines(svg: bytes) -> bytes:
+    """The SVG with each line of a box in one piece, centred.
+
+    Graphviz gives every change of style a place of its own, by the widths of a font that it found.
+    A browser has another font, and the pieces would overlap.
+    """
+    return _NODE.sub(_set_node, svg.decode().replace("&#160;", _PADDING)).encode()
+
+
+def _set_node(node: re.Match[str]) -> str:
+    """A node's text, line by line."""
+    outline = _OUTLINE.search(node[0])
+    if outline is None:
+        return node[0]
+    xs = [float(pair.split(",")[0]) for pair in re.findall(r"-?[\d.]+,-?[\d.]+", outline[1])]
+    centre = (min(xs) + max(xs)) / 2
+
+    def set_block(block: re.Match[str]) -> str:
+        lines = []
+        for y, runs in groupby(_RUN.finditer(block[0]), key=lambda run: run[1]):
+            line = list(runs)
+            text = "".join(run[3] for run in line)
+            if not (text.startswith(_PADDING) and text.endswith(_PADDING)):
+                return block[0]  # not written by draw
+            lines.append(
+                f'<text text-anchor="middle" x="{centre:.2f}" y="{y}"{line[0][2]}>'
+                f"{_tspans(line)}</text>\n"
+            )
+        return "".join(lines)
+
+    return re.sub(f"(?:{_RUN.pattern})+", set_block, node[0])
+
+
+def _tspans(line: list[re.Match[str]]) -> str:
+    """The runs of a line, one after another."""
+    spans, level = [], 0.0
+    for run in line:
+        text, style = run[3].strip(_PADDING), run[2]
+        if not text:
+            continue
+        kind = re.search(r' baseline-shift="(\w+)"', style)
+        to, smaller = _SHIFT[kind[1]] if kind else (0.0, 1.0)
+        style = re.sub(r' (baseline-shift|font-family)="[^"]*"', "", style)
+        size = re.search(r'font-size="([\d.]+)"', style)
+        if size and smaller != 1.0:
+            style = style.replace(size[0], f'font-size="{float(size[1]) * smaller:.2f}"')
+        shift = f' dy="{to - level:g}"' if to != level else ""
+        spans.append(f'<tspan xml:space="preserve"{style}{shift}>{text}</tspan>')
+        level = to
+    return "".join(spans)
 
 
 def _draw(source: bytes, format: str, engine: str, most: float) -> tuple[bytes | None, str]:
