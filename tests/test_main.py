@@ -137,7 +137,8 @@ def test_draw(capsys, folder):
     assert (folder / "graph.svg").exists()
     assert run(capsys, "draw", "--x", "-o", "a.svg", "x=2")[1].startswith("J = 2\n")
     assert run(capsys, "draw", "-o1", "o1=1", "--output=b.svg")[1].startswith("J = −1\n")
-    assert run(capsys, "draw", "sqrt(x)", "x=0", "-ob.svg")[0] == 2
+    assert run(capsys, "draw", "sqrt(x)", "x=0", "-oglued.svg")[0] == 0
+    assert (folder / "glued.svg").exists()
     assert run(capsys, "draw", "--", "-x", "x=1")[1].startswith("J = −1\n")
     assert "∂J/∂x does not exist" in run(capsys, "draw", "sqrt(x)", "x=0")[1]
     assert run(capsys, "draw", "x * J", "x=2", "J=-1e-3", "-o", "p.png")[0] == 0
