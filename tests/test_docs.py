@@ -67,3 +67,20 @@ def test_every_picture_in_docs_is_made_by_the_script(tmp_path):
     for name, text in made.items():  # what they say; layouts differ between Graphviz versions
         said = r"<text[^>]*>([^<]*)</text>"
         assert re.findall(said, text) == re.findall(said, kept[name])
+
+
+def test_the_reference_has_every_public_name_and_no_other():
+    import tinygrad_margin
+    from tinygrad_margin import nn
+
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    assert sorted(re.findall(r"^### (\w+)$", text, re.M)) == sorted(tinygrad_margin.__all__ + nn.__all__)
+    for name in tinygrad_margin.__all__ + nn.__all__:
+        entry = text.split(f"\n### {name}\n")[1].split("\n### ")[0]
+        assert re.match(rf"\n`{name}\b.*`\n\n\S", entry), name
+        assert "```python\n>>> " in entry, name
+
+
+def test_the_reference_says_what_the_docstrings_say():
+    script = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))
+    assert (ROOT / "docs" / "reference.md").read_text("utf-8") == script["reference"]()

@@ -27,7 +27,15 @@ from tinygrad_margin.ops import FLOATS, Primitive
 
 
 class SlopeError(ValueError, ZeroDivisionError):
-    """The value exists at this point and the slope does not: the square root at 0, say."""
+    """The value exists at this point and the slope does not: the square root at 0, say.
+
+    Example:
+        >>> try:
+        ...     Value(0.0, "x").sqrt().backward()
+        ... except SlopeError as error:
+        ...     print(str(error)[:40])
+        sqrt has a value at x = 0.0 but no slope
+    """
 
 
 # What its errors say; the page, which runs the same table in a browser, says it in these words too.

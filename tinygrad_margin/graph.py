@@ -33,6 +33,11 @@ def depends_on(J: Value, s: Value) -> bool:
 
     Raises:
         TypeError: J or s is no Value.
+
+    Example:
+        >>> s, s_c = Value(0.3), Value(0.5)
+        >>> depends_on(1 + s_c - s, s), depends_on(s_c, s)
+        (True, False)
     """
     as_node(s, "depends_on(J, s)")
     return s in set(topological_order(as_node(J, "depends_on(J, s)")))
@@ -71,6 +76,11 @@ def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
 
     Raises:
         TypeError: J or s is no Value.
+
+    Example:
+        >>> a = Value(2.0, "a")
+        >>> [[node.op or node.label for node in path] for path in paths(a + a.exp(), a)]
+        [['a', '+'], ['a', 'exp', '+']]
     """
     found = edge_paths(J, s)
     return ((*(edge.parent for edge in reversed(path)), J) for path in found)

@@ -22,11 +22,21 @@ from typing import Any
 
 from tinygrad_margin.engine import Operand, Value, as_number
 
+__all__ = ["MLP", "Layer", "Module", "Neuron", "WindowScorer"]
+
 _ACTIVATIONS = {"tanh": Value.tanh, "sigmoid": Value.sigmoid, "relu": Value.relu}
 
 
 class Module:
-    """Something with parameters."""
+    """Something with parameters.
+
+    Example:
+        >>> class Scale(Module):
+        ...     factor = Value(2.0)
+        ...     def parameters(self):
+        ...         return [self.factor]
+        >>> Scale().zero_grad()
+    """
 
     def parameters(self) -> list[Value]:
         """Every parameter, in a fixed order."""
@@ -44,6 +54,10 @@ class Neuron(Module):
     Args:
         nin: the number of inputs.
         nonlin: with the relu.
+
+    Example:
+        >>> Neuron(3)([0.1, 0.2, 0.3]).op
+        'relu'
     """
 
     def __init__(self, nin: int, nonlin: bool = True) -> None:
@@ -73,6 +87,10 @@ class Layer(Module):
         nin: the number of inputs.
         nout: the number of neurons.
         options: for each neuron.
+
+    Example:
+        >>> len(Layer(3, 2)([0.1, 0.2, 0.3]))
+        2
     """
 
     def __init__(self, nin: int, nout: int, **options: Any) -> None:
@@ -139,6 +157,12 @@ class WindowScorer(Module):
         ValueError: a size below 1, or an unknown f.
 
     Source: Stanford CS224N, notes on neural networks and backpropagation.
+
+    Example:
+        >>> net = WindowScorer(n_inputs=3, n_hidden=2, seed=1)
+        >>> s = net([0.1, 0.2, 0.3])
+        >>> [U_i.label for U_i in net.U], s.op
+        (['U_1', 'U_2'], '+')
     """
 
     def __init__(
