@@ -159,7 +159,7 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
         if speed != 0.0:
             speeds[leaf] = speed
     for node in topological_order(J):
-        if any(parent in speeds for parent in node.parents):
+        if not speeds.keys().isdisjoint(node.parents):
             total = 0.0
             for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
                 if parent in speeds:
@@ -174,13 +174,13 @@ def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     totals: dict[Value, Term] = dict.fromkeys(wrt, 0.0)
     order = topological_order(as_node(J, "grad(J, wrt)"))
     for node in order:
-        if any(parent in totals for parent in node.parents):
+        if not totals.keys().isdisjoint(node.parents):
             totals[node] = 0.0
     if J in totals:
         totals[J] = 1.0
     asked = set(wrt)
     for node in reversed(order):
-        if node not in totals or not any(parent in totals for parent in node.parents):
+        if totals.keys().isdisjoint(node.parents):
             continue
         upstream = totals[node]
         for parent, slope in zip(node.parents, _local_terms(node, asked), strict=True):

@@ -582,8 +582,9 @@ def _wrong_rules(J: Value, tolerance: float) -> Iterator[str]:
                 blamed.add(primitive)
                 yield (
                     f"The slope of {operation(node, names)} in {names[node.parents[i]]}, where "
-                    f"that is {number(node.parents[i].data)}, is given as {_said(slope)}; its value "
-                    f"moves at {_said(true.slope)}. That is a wrong derivative of {primitive.name}."
+                    f"that is {number(node.parents[i].data)}, is given as {_said(slope)}; its "
+                    f"value moves at {_said(true.slope)}. That is a wrong derivative of "
+                    f"{primitive.name}."
                 )
 
 
