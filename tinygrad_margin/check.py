@@ -47,6 +47,7 @@ _LONGEST_STEP = 1.1 / 32  # beside max(|x|, 1): long, so that rounding is small;
 _STEPS = 48  # each half as long as the one before
 _ORDER = 4  # how many of them are extrapolated from
 _GOOD = 1e-10  # a relative error that needs no shorter step
+_SURE = 100.0  # estimated errors that make a difference
 _USELESS = 1e-2  # a relative error that says nothing
 _NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
 
@@ -80,6 +81,11 @@ class CheckedSlope:
     agrees: bool
     kink: str = ""
     sides: tuple[float, float] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Is the numeric slope good enough to tell the two apart? Its error is an estimate."""
+        return self.difference > _SURE * self.error
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,7 +125,7 @@ def _cells(row: CheckedSlope) -> tuple[str, str, str, str, str]:
     if row.sides:
         numeric, verdict = " | ".join(map(_said, row.sides)), "lies between"
     if not row.agrees:
-        verdict = "DIFFERS" if row.difference > row.error else "not settled"
+        verdict = "DIFFERS" if row.is_settled else "not settled"
     return row.leaf, _said(row.reverse), numeric, number(row.difference, 2), verdict
 
 
@@ -174,7 +180,7 @@ def gradcheck(
         row, note = _row(names[i], at[i], reverse, _Line(f, names, at, i, here).measured(), limit)
         rows.append(row)
         notes += note
-    wrong = [row for row in rows if not row.agrees and row.difference > row.error]
+    wrong = [row for row in rows if not row.agrees and row.is_settled]
     if wrong:
         on_kink = all(row.kink for row in wrong)
         notes += list(_wrong_rules(here.J, limit)) or [
@@ -538,6 +544,10 @@ def _row(
     difference = max(low - reverse, reverse - high, 0.0)
     allowed = tolerance * max(abs(reverse), abs(low), abs(high)) + min(error, tolerance * size)
     agrees = difference <= allowed
+    row = CheckedSlope(
+        leaf, x, reverse, numeric, difference, error, agrees,
+        kink if is_on_kink else "", sides if is_on_kink else None,
+    )  # fmt: skip
     notes = []
     where = f"{leaf} = {number(x, 7)}"
     slopes = f"the slope is {_said(below)} below and {_said(above)} above"
@@ -552,15 +562,11 @@ def _row(
     if edge:
         side = "above" if edge == "below" else "below"
         notes.append(f"f has no value right {edge} {where}: its slope is the one from {side}.")
-    if not agrees and difference <= error:
+    if not (agrees or row.is_settled):
         notes.append(
             f"{where}: the differences do not settle, the numeric slope is only good to "
             f"±{number(error, 2)}. Check another point."
         )
-    row = CheckedSlope(
-        leaf, x, reverse, numeric, difference, error, agrees,
-        kink if is_on_kink else "", sides if is_on_kink else None,
-    )  # fmt: skip
     return row, notes
 
 
@@ -578,7 +584,7 @@ def _wrong_rules(J: Value, tolerance: float) -> Iterator[str]:
 
             true = _slope_of_rule(node, i)
             scale = max(1.0, abs(slope), abs(true.slope)) if true else math.inf
-            if true and abs(true.slope - slope) > tolerance * scale + true.error:
+            if true and abs(true.slope - slope) > tolerance * scale + _SURE * true.error:
                 blamed.add(primitive)
                 yield (
                     f"The slope of {operation(node, names)} in {names[node.parents[i]]}, where "
