@@ -17,6 +17,13 @@ from tinygrad_margin.__main__ import main
 DEMOS = play.demos()
 
 
+@pytest.fixture(autouse=True)
+def _no_figures_pile_up():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """A terminal, with the keys that somebody presses."""
