@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from tinygrad_margin import Value, topological_order
 from tinygrad_margin.engine import OPERATIONS, constant
@@ -49,3 +50,20 @@ def rebuilt(J: Value, data: dict[Value, float]) -> dict[Value, Value]:
 
 
 _UNARY = {"neg", "exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "relu"}
+
+
+def as_function(J: Value, leaves: list[Value]) -> Callable[..., Value]:
+    """The function of its leaves that a graph computes."""
+    order = topological_order(J)
+
+    def f(*xs: Value) -> Value:
+        made = dict(zip(leaves, xs, strict=True))
+        for node in order:
+            if node.parents:
+                operands = (made[parent] for parent in node.parents)
+                made[node] = OPERATIONS[node._primitive.name](*operands)
+            else:
+                made.setdefault(node, node)
+        return made[J]
+
+    return f

@@ -17,6 +17,13 @@ from tinygrad_margin.__main__ import main
 DEMOS = play.demos()
 
 
+@pytest.fixture(autouse=True)
+def _no_figures_pile_up():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """A terminal, with the keys that somebody presses."""
@@ -39,7 +46,7 @@ def terminal(monkeypatch):
 def test_the_demos_are_found():
     assert list(DEMOS) == [
         "01_margin_loss", "02_two_leaves", "03_shared_weights", "04_descent", "05_two_moons",
-        "06_windows",
+        "06_windows", "07_gradient_graph",
     ]  # fmt: skip
     assert play.find("02") == play.find("02_two_leaves") == play.find("02_two_leaves.py")
     assert play.find(str(DEMOS["01_margin_loss"])) == DEMOS["01_margin_loss"]
@@ -98,6 +105,12 @@ def test_training_reaches_what_the_demos_promise(capsys):
     said = capsys.readouterr().out
     mean, low, high = re.search(r"mean (\d+)%; 95 % interval .*: (\d+)% to (\d+)%", said).groups()
     assert 60 < int(low) < int(mean) < int(high)  # chance is 50 %
+    assert main(["demo", "07"]) == 0
+    said = capsys.readouterr().out
+    slow, newton = re.search(r"gradient descent: (\d+)  Newton's method: (\d+)", said).groups()
+    assert int(newton) <= 6
+    assert int(slow) > 100
+    assert "DIFFERS" not in said
 
 
 def test_the_sentences_have_their_places_marked():

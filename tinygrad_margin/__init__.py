@@ -9,15 +9,10 @@
 """
 
 from tinygrad_margin.animate import animate
+from tinygrad_margin.calculus import grad, hessian, jvp
+from tinygrad_margin.check import gradcheck, numeric_grad
 from tinygrad_margin.draw import beside, draw
-from tinygrad_margin.engine import (
-    SlopeError,
-    Value,
-    grad,
-    maximum,
-    minimum,
-    topological_order,
-)
+from tinygrad_margin.engine import SlopeError, Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
 from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
@@ -37,11 +32,15 @@ __all__ = [
     "evaluation_trace",
     "explain",
     "grad",
+    "gradcheck",
+    "hessian",
     "hinge_loss",
+    "jvp",
     "margin_loss",
     "maximum",
     "minimum",
     "multiclass_margin_loss",
+    "numeric_grad",
     "page",
     "paths",
     "topological_order",

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import repeat
 from numbers import Real
-from typing import Any, SupportsFloat, TypeAlias, TypeVar, cast, overload
+from typing import Any, SupportsFloat, TypeAlias, TypeVar, cast
 
 from tinygrad_margin import ops
 from tinygrad_margin.notation import brief
@@ -351,7 +351,7 @@ def local_derivatives(node: Value, missing: float | None = None) -> tuple[float,
     except (ArithmeticError, ValueError) as error:
         if missing is not None:
             return (missing,) * len(node.parents)
-        raise _no_slope(error, node) from None
+        raise no_slope(error, node) from None
 
 
 def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
@@ -376,43 +376,6 @@ def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             totals[parent] += upstream * derivative
     return totals
-
-
-@overload
-def grad(J: Value, wrt: Value) -> float: ...
-@overload
-def grad(J: Value, wrt: Iterable[Value]) -> list[float]: ...
-def grad(J: Value, wrt: Value | Iterable[Value]) -> float | list[float]:
-    """∂J/∂wrt, without touching any ``grad``.
-
-    Args:
-        J: the root.
-        wrt: a Value, or several.
-
-    Returns:
-        One float, or a list of one for each; 0.0 for a Value that J does not depend on.
-
-    Raises:
-        TypeError: J or an entry of wrt is no Value.
-        SlopeError, OverflowError: as ``backward``, where what was asked for is affected.
-
-    Example:
-        >>> s, s_c = Value(0.3), Value(0.5)
-        >>> grad(maximum(1.0 + s_c - s, 0.0), [s, s_c])
-        [-1.0, 1.0]
-        >>> grad(s, s_c)
-        0.0
-    """
-    if isinstance(wrt, Value):
-        return grad(J, [wrt])[0]
-    if isinstance(wrt, str) or not isinstance(wrt, Iterable):
-        raise TypeError(f"grad(J, wrt) takes Values for wrt; got {type(wrt).__name__} {wrt!r:.60}")
-    asked = [as_node(node, "grad(J, wrt)") for node in wrt]
-    totals = adjoints(as_node(J, "grad(J, wrt)"), missing=math.nan)
-    found = [totals.get(node, 0.0) for node in asked]
-    if any(map(math.isnan, found)):  # a missing slope, or a nan that the data brought along
-        adjoints(J)
-    return found
 
 
 def _inner_nodes(J: Value, zero: float) -> list[Value]:
@@ -481,7 +444,7 @@ def _sweep(J: Value) -> dict[Value, float]:
                 else:
                     b.grad = so_far + flow
     except (ArithmeticError, ValueError) as error:
-        raise _no_slope(error, node) from None
+        raise no_slope(error, node) from None
     return leaves
 
 
@@ -525,7 +488,7 @@ def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exce
     return kind(template.format(symbol=primitive.symbol, domain=domain, operands=got))
 
 
-def _no_slope(error: Exception, node: Value) -> Exception:
+def no_slope(error: Exception, node: Value) -> Exception:
     """The error for a node whose local derivative does not exist."""
     kind: type[Exception] = SlopeError
     template = NO_SLOPE

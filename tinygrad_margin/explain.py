@@ -23,12 +23,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from tinygrad_margin.calculus import grad
 from tinygrad_margin.engine import (
     CONSTANT,
     Value,
     adjoints,
     as_node,
-    grad,
     local_derivatives,
     topological_order,
 )

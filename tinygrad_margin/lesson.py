@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tinygrad_margin.engine import Value, grad
+from tinygrad_margin.calculus import grad
+from tinygrad_margin.engine import Value
 from tinygrad_margin.graph import depends_on
 from tinygrad_margin.losses import margin_loss
 from tinygrad_margin.notation import number, written

@@ -140,7 +140,7 @@ _ABS = (
 
 def _power_slope(m: Any, a: Any, b: Any) -> Any:
     """∂(aᵇ)/∂a = b · aᵇ⁻¹; the exponent 0 stays 0, so that x⁰ has slope 0 at x = 0 too."""
-    return b * m.pow(a, b - 1.0 + m.is_zero(b))
+    return b * m.pow(a, b - (1.0 - m.is_zero(b)))
 
 
 # fmt: off

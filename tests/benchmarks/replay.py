@@ -45,7 +45,9 @@ def best(call: Callable[[], object], least: float = 0.05) -> float:
     return found
 
 
-def side_by_side(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
+def side_by_side(
+    calls: dict[str, Callable[[], object]], rounds: int = ROUNDS
+) -> dict[str, list[float]]:
     """Seconds for each, in each round."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -58,7 +60,8 @@ def ratio(ours: list[float], theirs: list[float]) -> str:
     """How many times as long they take: the median round, and the lowest and highest."""
     found = sorted(b / a for a, b in zip(ours, theirs, strict=True))
     middle, low, high = (
-        f"{x:,.0f}" if x >= 10 else f"{x:.2g}" for x in (statistics.median(found), found[0], found[-1])
+        f"{x:,.0f}" if x >= 10 else f"{x:.2g}"
+        for x in (statistics.median(found), found[0], found[-1])
     )
     return f"**{middle}** ({low} to {high})"
 
@@ -267,9 +270,11 @@ def table() -> str:
     rows("the tiny graph, 100,000 items", tiny(), 1e9 / 100_000, "ns an item")
     rows("the tiny graph, once, plain numbers", single(), 1e6, "µs")
     lines += ["", "Recording, beside building the graph and sweeping it once:", ""]
-    lines += ["| nodes | `Tape(J, wrt)` | its first replay, which plans the calls |", "|---|---|---|"]
+    lines += [
+        "| nodes | `Tape(J, wrt)` | its first replay, which plans the calls |",
+        "|---|---|---|",
+    ]
     lines += [f"| {count:,} | {once:.2f} | {first:.2f} |" for count, once, first in recording()]
     lines += ["", f"Memory of a replay of one point's graph over 100 points: "
               f"{memory():.1f} bytes a node and item."]  # fmt: skip
     return "\n".join(lines)
-

@@ -1,0 +1,384 @@
+"""Gradient graphs, Hessians, forward mode: against closed forms, and against each other."""
+
+import gc
+import math
+import weakref
+
+import numpy as np
+import pytest
+from graphs import as_function, random_graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_margin import (
+    ReverseSweep,
+    SlopeError,
+    Tape,
+    Value,
+    calculus,
+    depends_on,
+    draw,
+    engine,
+    evaluation_trace,
+    explain,
+    grad,
+    hessian,
+    jvp,
+    margin_loss,
+    maximum,
+    minimum,
+    numeric_grad,
+    paths,
+    topological_order,
+)
+from tinygrad_margin.engine import constant
+
+exp, log, sqrt, sin, cos, tanh = math.exp, math.log, math.sqrt, math.sin, math.cos, math.tanh
+SEEDS = st.integers(0, 10**9)
+
+
+def sigmoid(x):
+    return 1 / (1 + exp(-x)) if x > 0 else exp(x) / (1 + exp(x))
+
+
+def derivatives(build, at, n):
+    """f and its first n derivatives at a point, each the gradient of the one before."""
+    x = Value(at, "x")
+    found = [build(x)]
+    for _ in range(n):
+        found.append(grad(found[-1], x, create_graph=True))
+        assert found[-1].data == grad(found[-2], x)
+    return [y.data for y in found]
+
+
+# --- closed forms ---------------------------------------------------------------------------------
+
+ANYWHERE = [-30.0, -2.5, -1.0, -1e-3, 0.0, 1e-8, 0.3, 1.0, 2.5, 30.0]
+ABOVE_0 = [1e-6, 0.01, 0.5, 1.0, 2.0, 37.0, 1e6]
+NOT_0 = [x for x in ANYWHERE if x != 0.0]
+
+SMOOTH = {
+    "add": (lambda x: x + 3, ANYWHERE, lambda x: 0, lambda x: 0),
+    "add to itself": (lambda x: x + x, ANYWHERE, lambda x: 0, lambda x: 0),
+    "sub": (lambda x: 3 - x, ANYWHERE, lambda x: 0, lambda x: 0),
+    "neg": (lambda x: -x, ANYWHERE, lambda x: 0, lambda x: 0),
+    "mul": (lambda x: x * x, ANYWHERE, lambda x: 2, lambda x: 0),
+    "mul by a number": (lambda x: x * 3, ANYWHERE, lambda x: 0, lambda x: 0),
+    "div": (lambda x: 1 / x, NOT_0, lambda x: 2 / x**3, lambda x: -6 / x**4),
+    "div by a number": (lambda x: x / 3, ANYWHERE, lambda x: 0, lambda x: 0),
+    "div by itself": (lambda x: (x + 1) / x, NOT_0, lambda x: 2 / x**3, lambda x: -6 / x**4),
+    "x**0": (lambda x: x**0, ANYWHERE, lambda x: 0, lambda x: 0),
+    "x**1": (lambda x: x**1, ANYWHERE, lambda x: 0, lambda x: 0),
+    "x**2": (lambda x: x**2, ANYWHERE, lambda x: 2, lambda x: 0),
+    "x**3": (lambda x: x**3, ANYWHERE, lambda x: 6 * x, lambda x: 6),
+    "x**4": (lambda x: x**4, ANYWHERE, lambda x: 12 * x**2, lambda x: 24 * x),
+    "x**-1": (lambda x: x**-1, NOT_0, lambda x: 2 / x**3, lambda x: -6 / x**4),
+    "x**2.5": (lambda x: x**2.5, [0.0, *ABOVE_0], lambda x: 3.75 * sqrt(x), None),
+    "2**x": (lambda x: 2**x, ANYWHERE, lambda x: log(2)**2 * 2**x, lambda x: log(2)**3 * 2**x),
+    "0**x": (lambda x: 0**x, ABOVE_0, lambda x: 0, lambda x: 0),
+    "x**x": (lambda x: x**x, [0.5, 1.0, 2.0, 5.0], lambda x: x**x * ((1 + log(x))**2 + 1 / x), None),
+    "exp": (Value.exp, ANYWHERE, exp, exp),
+    "log": (Value.log, ABOVE_0, lambda x: -1 / x**2, lambda x: 2 / x**3),
+    "sqrt": (Value.sqrt, ABOVE_0, lambda x: -x**-1.5 / 4, lambda x: 3 * x**-2.5 / 8),
+    "sin": (Value.sin, ANYWHERE, lambda x: -sin(x), lambda x: -cos(x)),
+    "cos": (Value.cos, ANYWHERE, lambda x: -cos(x), sin),
+    "tanh": (
+        Value.tanh, ANYWHERE, lambda x: -2 * tanh(x) * (1 - tanh(x)**2),
+        lambda x: (6 * tanh(x)**2 - 2) * (1 - tanh(x)**2),
+    ),
+    "sigmoid": (
+        Value.sigmoid, [*ANYWHERE, -700.0, 700.0],
+        lambda x: sigmoid(x) * (1 - sigmoid(x)) * (1 - 2 * sigmoid(x)), None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_second_and_third_derivatives_are_the_closed_forms(name):
+    build, points, second, third = SMOOTH[name]
+    for at in points:
+        _, _, f_2, *f_3 = derivatives(build, at, 3 if third else 2)
+        assert f_2 == pytest.approx(second(at), rel=1e-10, abs=1e-14), at
+        if third:
+            assert f_3 == pytest.approx([third(at)], rel=1e-10, abs=1e-14), at
+        assert hessian(build(x := Value(at)), x) == [[pytest.approx(f_2, rel=1e-12, abs=1e-15)]]
+
+
+@pytest.mark.parametrize(
+    "build", [Value.relu, abs, lambda x: maximum(x, 0), lambda x: minimum(0, x)]
+)
+@pytest.mark.parametrize("at", [-2.0, 0.0, 3.0])
+def test_the_slope_of_a_kink_is_locally_constant(build, at):
+    x = Value(at)
+    slope = grad(build(x), x, create_graph=True)
+    assert slope.data == grad(build(x), x)
+    assert slope.parents == ()
+    assert grad(slope, x) == 0.0
+    assert hessian(build(x) * x, x) == [[2 * slope.data]]
+
+
+def test_mixed_derivatives_of_a_power():
+    for a, b in ((2.0, 3.0), (0.5, -1.5), (3.0, 0.0), (1.0, 1.0)):
+        x, p = Value(a), Value(b)
+        mixed = a ** (b - 1) * (1 + b * log(a))
+        expected = [[b * (b - 1) * a ** (b - 2), mixed], [mixed, a**b * log(a) ** 2]]
+        for row, exact in zip(hessian(x**p, [x, p]), expected, strict=True):
+            assert row == pytest.approx(exact, rel=1e-12, abs=1e-15)
+
+
+def test_a_power_whose_base_moves_through_0():
+    x, p = Value(0.0, "x"), Value(2.0, "p")
+    assert [g.data for g in grad(x**p, [x, p], create_graph=True)] == grad(x**p, [x, p]) == [0, 0]
+    assert hessian(x**p, x) == [[2.0]]
+    with pytest.raises(SlopeError, match="xlogy .*x = 0.0"):  # its base cannot go below 0
+        hessian(x**p, [x, p])
+
+
+# --- slopes that do not exist ---------------------------------------------------------------------
+
+
+def test_a_slope_that_does_not_exist_is_named_as_backward_names_it():
+    x = Value(0.0, "x")
+    for ask in (
+        lambda: grad(x.sqrt(), x, create_graph=True),
+        lambda: hessian(x.sqrt(), x),
+        lambda: jvp(x.sqrt(), {x: 1.0}),
+        lambda: grad(x.sqrt().relu(), x, create_graph=True),
+    ):
+        with pytest.raises(SlopeError, match=r"sqrt has a value at x = 0\.0 but no slope"):
+            ask()
+
+
+def test_a_second_slope_that_does_not_exist():
+    x = Value(0.0, "x")
+    slope = grad(x**1.5, x, create_graph=True)
+    assert slope.data == 0.0
+    with pytest.raises(SlopeError, match=r"\*\* .*x = 0\.0, 0\.5"):
+        grad(slope, x, create_graph=True)
+    with pytest.raises(SlopeError, match=r"x = 0\.0"):
+        hessian(x**1.5, x)
+    tiny = Value(1e-300, "x")
+    with pytest.raises(OverflowError, match=r"slope of \*\* at x = 1e-300"):
+        grad(tiny**-1, tiny, create_graph=True)
+
+
+def test_nobody_asks_for_other_slopes():
+    x, y = Value(0.0, "x"), Value(2.0, "y")
+    J = y**3 + x.sqrt() * y
+    assert grad(J, y, create_graph=True).data == 12.0
+    assert hessian(J, y) == [[12.0]]
+    assert jvp(J, {y: 1.0}) == jvp(J, {y: 1.0, x: 0.0}) == 12.0
+
+
+# --- the graph of a gradient ----------------------------------------------------------------------
+
+
+def test_it_is_small_and_shares_nodes():
+    w, x, b, y = (Value(n, s) for n, s in ((2.0, "w"), (3.0, "x"), (1.0, "b"), (4.0, "y")))
+    r = w * x + b - y
+    J = r**2
+    dw, db = grad(J, [w, b], create_graph=True)
+    assert [node.op for node in topological_order(dw)].count("*") == 3  # w·x, 2·r, 2r·x
+    assert (dw.op, dw.parents[1], dw.parents[0]) == ("*", x, db)
+    assert (db.op, db.parents[0].data, db.parents[1]) == ("*", 2.0, r)
+    assert grad(dw, [w, b], create_graph=False) == [18.0, 6.0]
+    assert grad(w.exp(), w, create_graph=True).op == "exp"  # the node itself
+
+
+def test_numbers_stay_numbers():
+    x, y = Value(2.0), Value(5.0)
+    g = grad(3 * x * 2 - x / 4, x, create_graph=True)
+    assert (g.data, g.parents) == (5.75, ())
+    g, none, itself = grad(x * 2, [x, y, x * 2], create_graph=True)
+    assert (g.data, none.data, itself.data) == (2.0, 0.0, 0.0)
+    assert grad(x, x, create_graph=True).data == 1.0
+    J = x * y
+    assert [g.data for g in grad(J, [J, *J.parents, x], create_graph=True)] == [1.0, 5.0, 2.0, 5.0]
+    assert grad(J, [], create_graph=True) == hessian(J, []) == []
+    c = constant(3.0)
+    assert hessian(c * c * x, [c, x]) == [[4.0, 6.0], [6.0, 0.0]]
+
+
+def test_inner_nodes():
+    x = Value(2.0)
+    z = x * x
+    J = z**3 + x * z
+    assert grad(J, z, create_graph=True).data == grad(J, z) == 3 * 16 + 2
+    assert grad(grad(J, z, create_graph=True), x) == 12 * x.data**3 + 1  # 3x⁴ + x, in x
+
+
+@given(SEEDS)
+@settings(max_examples=150, deadline=None)
+def test_on_random_graphs(seed):
+    J, leaves = random_graph(seed)
+    J.backward()
+    before = {node: (node.data, node.grad, node.label) for node in topological_order(J)}
+    slopes = grad(J, leaves, create_graph=True)
+    assert [slope.data for slope in slopes] == pytest.approx(grad(J, leaves), rel=1e-12)
+    H = np.array(hessian(J, leaves))
+    assert np.abs(H - H.T).max() <= 1e-10 * max(1.0, np.abs(H).max())
+    assert {node: (node.data, node.grad, node.label) for node in topological_order(J)} == before
+    x = np.array([leaf.data for leaf in leaves])
+    tape = Tape(slopes[0], leaves)
+    assert tape.value(x) == pytest.approx(slopes[0].data, rel=1e-9, abs=1e-9)
+    directions = dict(zip(leaves, (0.5, -2.0, 0.0), strict=True))
+    expected = sum(g * d for g, d in zip(grad(J, leaves), directions.values(), strict=True))
+    assert jvp(J, directions) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    row = [jvp(slope, directions) for slope in slopes]
+    assert row == pytest.approx(H @ list(directions.values()), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_hessians_agree_with_differences_of_gradients(seed):
+    J, leaves = random_graph(seed, size=6)
+    if any(node.is_at_kink for node in topological_order(J)):
+        return
+    f = as_function(J, leaves)
+
+    def slope(*xs, i):
+        return grad(f(*xs), xs[i], create_graph=True)
+
+    for i, row in enumerate(hessian(J, leaves)):
+        found = numeric_grad(lambda *xs, i=i: slope(*xs, i=i), leaves)
+        assert row == pytest.approx(found, rel=1e-6, abs=1e-6)
+
+
+def test_everything_takes_a_gradient_graph():
+    w, b = Value(0.5, "w"), Value(-0.25, "b")
+    J = ((2 * w + b).tanh() - 1) ** 2
+    slope = grad(J, w, create_graph=True)
+    slope.label = "∂J/∂w"
+    assert "tanh" in str(draw(slope).source)
+    sweep = ReverseSweep(slope)
+    sweep.run()
+    assert sweep.totals[w] == grad(slope, w) == hessian(J, w)[0][0]
+    assert "∂J/∂w" in str(explain(slope, w))
+    assert "∂J/∂w" in str(evaluation_trace(slope))
+    assert len(list(paths(slope, w))) == explain(slope, w).count > 1
+    tape = Tape(slope, [w, b])
+    found = tape.value_and_grad([0.5, -0.25])
+    assert found == (pytest.approx(slope.data), pytest.approx([grad(slope, w), grad(slope, b)]))
+    slope.backward()
+    assert w.grad == grad(slope, w)
+
+
+def test_the_margin_loss_bends_nowhere():
+    s, s_c = Value(0.3), Value(0.5)
+    assert hessian(margin_loss(s, s_c), [s, s_c]) == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_chain_of_a_million_nodes():
+    x = Value(0.5, "x")
+    v = x
+    for _ in range(1_000_000):
+        v = -v
+    v = v * x
+    slope = grad(v, x, create_graph=True)
+    assert slope.data == grad(v, x) == jvp(v, {x: 1.0}) == 1.0
+    v = x
+    for _ in range(100_000):
+        v = v * x
+        v.data += 1e-3  # away from 0
+    slope = grad(v, x, create_graph=True)
+    assert grad(slope, x) == pytest.approx(jvp(slope, {x: 1.0}), rel=1e-9)
+    gone = weakref.ref(slope)
+    del slope, v
+    assert gone() is None
+
+
+def test_a_gradient_graph_is_freed_without_the_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        J, leaves = random_graph(1)
+        slopes = grad(J, leaves, create_graph=True)
+        gone = [weakref.ref(node) for slope in slopes for node in (slope, *slope.parents)]
+        del J, leaves, slopes
+        assert [ref() for ref in gone] == [None] * len(gone)
+    finally:
+        gc.enable()
+
+
+# --- forward mode ---------------------------------------------------------------------------------
+
+
+def test_jvp_is_linear_in_its_direction():
+    a, b = Value(2.0, "a"), Value(3.0, "b")
+    J = a * b + a.sin()
+    assert jvp(J, {a: 1}) == grad(J, a)
+    assert jvp(J, {a: np.float64(2), b: True}) == pytest.approx(2 * grad(J, a) + grad(J, b))
+    assert jvp(J, {}) == jvp(J, {Value(1.0): 1.0}) == 0.0
+    assert jvp(a, {a: 5.0}) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("directions", "error", "words"),
+    [
+        ([1.0], TypeError, r"mapping .*\{x: 1\.0\}; got list"),
+        (1.0, TypeError, "mapping"),
+        ({"x": 1.0}, TypeError, "Values.*str 'x'"),
+        (lambda x, y: {x: "1"}, TypeError, "direction of jvp .*str"),
+        (lambda x, y: {x: None}, TypeError, "NoneType"),
+        (lambda x, y: {y: 1.0}, ValueError, r"jvp moves leaves; y = 6\.0 is computed, by \*"),
+    ],
+)
+def test_directions_that_are_none(directions, error, words):
+    x = Value(2.0, "x")
+    y = x * 3
+    y.label = "y"
+    given = directions(x, y) if callable(directions) else directions
+    with pytest.raises(error, match=words):
+        jvp(y + 1, given)
+
+
+@pytest.mark.parametrize("call", [
+    lambda v: grad("J", v, create_graph=True), lambda v: grad(v, "v", create_graph=True),
+    lambda v: grad(v, 3, create_graph=True), lambda v: grad(v, [3], create_graph=True),
+    lambda v: hessian("J", v), lambda v: hessian(v, "v"), lambda v: hessian(v, 3.0),
+    lambda v: hessian(v, [v, None]), lambda v: jvp(3.0, {v: 1.0}),
+])  # fmt: skip
+def test_what_is_no_node_is_refused(call):
+    with pytest.raises(TypeError, match="Value"):
+        call(Value(1.0))
+
+
+class Counted(float):
+    """A local derivative that counts its multiplications."""
+
+    count = 0
+
+    def __mul__(self, other):
+        Counted.count += 1
+        return float(self) * other
+
+    __rmul__ = __mul__
+
+
+def test_counted_multiplications(monkeypatch):
+    """What docs/modes.md counts by the edges is what the two modes do."""
+    real = engine.local_derivatives
+
+    def counting(node, missing=None):
+        return tuple(map(Counted, real(node, missing)))
+
+    monkeypatch.setattr(engine, "local_derivatives", counting)
+    monkeypatch.setattr(calculus, "local_derivatives", counting)
+
+    def counted(what, *args):
+        Counted.count = 0
+        what(*args)
+        return Counted.count
+
+    for seed in range(20):
+        J, leaves = random_graph(seed)
+        order = topological_order(J)
+        edges = [(node, parent) for node in order for parent in node.parents]
+        assert counted(grad, J, leaves) == len(edges)
+        for leaf in leaves:
+            moving = [parent for _, parent in edges if depends_on(parent, leaf)]
+            assert counted(jvp, J, {leaf: 1.0}) <= len(moving)  # a speed may be 0
+    x = [Value(0.01 * i) for i in range(10)]
+    total = sum(x)
+    J = (total.tanh() * total).tanh()
+    assert counted(grad, J, x) == 22
+    assert sum(counted(jvp, J, {x_i: 1.0}) for x_i in x) == 94

@@ -1,0 +1,283 @@
+"""Derivatives of all kinds, from one table: gradients, their graphs, Hessians, forward mode.
+
+    >>> x, y = Value(2.0, "x"), Value(5.0, "y")
+    >>> J = x**3 * y
+    >>> grad(J, x)                                          # 3x²y, a number
+    60.0
+    >>> slope = grad(J, x, create_graph=True)               # the same as a graph
+    >>> slope.data, grad(slope, [x, y])                     # so it has slopes itself: 6xy and 3x²
+    (60.0, [60.0, 12.0])
+    >>> hessian(J, [x, y])
+    [[60.0, 12.0], [12.0, 0.0]]
+    >>> jvp(J, {x: 1.0, y: 0.0})                            # ∂J/∂x once more, in forward mode
+    60.0
+
+Reverse mode asks, for one J: what does each leaf do to it? Forward mode asks, for one direction of
+the leaves: how fast do all nodes move? Both multiply the local derivatives of the table. The graph
+of a gradient is a reverse sweep too, whose numbers are Values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, SupportsFloat, TypeAlias, overload
+
+from tinygrad_margin.engine import (
+    CONSTANT,
+    OPERATIONS,
+    Value,
+    _binary,
+    adjoints,
+    as_node,
+    as_number,
+    constant,
+    local_derivatives,
+    no_slope,
+    power,
+    topological_order,
+)
+from tinygrad_margin.notation import brief
+from tinygrad_margin.ops import FLOATS, Primitive
+
+# What a gradient graph is made of: a number stays a number as long as it can, so that pictures
+# show 6 and not 2 × 3.
+Term: TypeAlias = "Value | float"
+
+
+@overload
+def grad(J: Value, wrt: Value, create_graph: Literal[False] = False) -> float: ...
+@overload
+def grad(J: Value, wrt: Iterable[Value], create_graph: Literal[False] = False) -> list[float]: ...
+@overload
+def grad(J: Value, wrt: Value, create_graph: Literal[True]) -> Value: ...
+@overload
+def grad(J: Value, wrt: Iterable[Value], create_graph: Literal[True]) -> list[Value]: ...
+def grad(
+    J: Value, wrt: Value | Iterable[Value], create_graph: bool = False
+) -> float | list[float] | Value | list[Value]:
+    """∂J/∂wrt, without touching any ``grad``.
+
+    Args:
+        J: the root.
+        wrt: a Value, or several.
+        create_graph: give Values instead of floats, the gradient as a graph of its own: it shares
+            J's nodes, and can be drawn, stepped through and differentiated again. The slope of a
+            max, a relu or an abs is a number in it, for it is the same all around the point.
+
+    Returns:
+        One float, or a list of one for each; 0.0 for a Value that J does not depend on. With
+        ``create_graph`` one Value, or a list of one for each.
+
+    Raises:
+        TypeError: J or an entry of wrt is no Value.
+        SlopeError, OverflowError: as ``backward``, where what was asked for is affected.
+
+    Example:
+        >>> s, s_c = Value(0.3), Value(0.5)
+        >>> grad((1.0 + s_c - s).relu(), [s, s_c])
+        [-1.0, 1.0]
+        >>> grad(s, s_c)
+        0.0
+        >>> grad(grad(s**4, s, create_graph=True), s)       # 12s²
+        1.08
+    """
+    if isinstance(wrt, Value):
+        return _gradient_graph(J, [wrt])[0] if create_graph else grad(J, [wrt])[0]
+    if isinstance(wrt, str) or not isinstance(wrt, Iterable):
+        raise TypeError(f"grad(J, wrt) takes Values for wrt; got {type(wrt).__name__} {wrt!r:.60}")
+    asked = [as_node(node, "grad(J, wrt)") for node in wrt]
+    if create_graph:
+        return _gradient_graph(J, asked)
+    totals = adjoints(as_node(J, "grad(J, wrt)"), missing=math.nan)
+    found = [totals.get(node, 0.0) for node in asked]
+    if any(map(math.isnan, found)):  # a missing slope, or a nan that the data brought along
+        adjoints(J)
+    return found
+
+
+def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
+    """The second derivatives of J: row i, column j is ∂²J/∂wrt[i]∂wrt[j].
+
+    Args:
+        J: the root.
+        wrt: the Values; a single one stands for a list of one.
+
+    Returns:
+        A list of rows of floats.
+
+    Raises:
+        TypeError: J or an entry of wrt is no Value.
+        SlopeError, OverflowError: a first or second derivative does not exist, or is too large.
+
+    Example:
+        >>> a, b = Value(2.0), Value(3.0)
+        >>> hessian(a * a * b, [a, b])                      # 2b, 2a; 2a, 0
+        [[6.0, 4.0], [4.0, 0.0]]
+    """
+    asked = [wrt] if isinstance(wrt, Value) else wrt
+    if not isinstance(asked, str) and isinstance(asked, Iterable):
+        asked = list(asked)
+    return [grad(slope, asked) for slope in grad(J, asked, create_graph=True)]
+
+
+def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
+    """How fast J moves when its leaves move: Σ ∂J/∂x · direction of x, in forward mode.
+
+    One pass from the leaves to J, which carries each node's speed along. A gradient of n leaves
+    takes n of them, and a single reverse sweep.
+
+    Args:
+        J: the root.
+        directions: how fast each leaf moves; leaves that are not named rest.
+
+    Raises:
+        TypeError: J is no Value; directions is no mapping from Values to real numbers.
+        ValueError: a node to move is no leaf: its operands say how it moves.
+        SlopeError, OverflowError: a node moves whose local derivative does not exist, or is too
+            large for a float.
+
+    Example:
+        >>> a, b = Value(2.0), Value(3.0)
+        >>> jvp(a * b, {a: 1.0, b: 10.0})                   # b · 1 + a · 10
+        23.0
+    """
+    as_node(J, "jvp(J, directions)")
+    if not isinstance(directions, Mapping):
+        raise TypeError(
+            "jvp(J, directions) takes a mapping from leaves to numbers, {x: 1.0}; got "
+            f"{type(directions).__name__} {directions!r:.60}"
+        )
+    speeds: dict[Value, float] = {}  # of what moves
+    for leaf, direction in directions.items():
+        if as_node(leaf, "jvp(J, directions)").parents:
+            raise ValueError(
+                f"jvp moves leaves; {brief(leaf.label) or 'a node'} = {leaf.data} is computed, by "
+                f"{leaf.op}: its operands say how it moves"
+            )
+        speed = as_number(direction, "a direction of jvp")
+        if speed != 0.0:
+            speeds[leaf] = speed
+    for node in topological_order(J):
+        if not speeds.keys().isdisjoint(node.parents):
+            total = 0.0
+            for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
+                if parent in speeds:
+                    total += derivative * speeds[parent]
+            if total != 0.0:
+                speeds[node] = total
+    return speeds.get(J, 0.0)
+
+
+def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
+    """∂J/∂wrt as Values: ``adjoints`` over the nodes that depend on any of wrt, with Terms."""
+    totals: dict[Value, Term] = dict.fromkeys(wrt, 0.0)
+    order = topological_order(as_node(J, "grad(J, wrt)"))
+    for node in order:
+        if not totals.keys().isdisjoint(node.parents):
+            totals[node] = 0.0
+    if J in totals:
+        totals[J] = 1.0
+    asked = set(wrt)
+    for node in reversed(order):
+        if totals.keys().isdisjoint(node.parents):
+            continue
+        upstream = totals[node]
+        for parent, slope in zip(node.parents, _local_terms(node, asked), strict=True):
+            if parent in totals:
+                totals[parent] = _plus(totals[parent], _times(upstream, slope))
+    found = (totals[node] for node in wrt)
+    return [total if isinstance(total, Value) else constant(total) for total in found]
+
+
+def _local_terms(node: Value, asked: set[Value]) -> tuple[Term, ...]:
+    """∂node/∂parent for each of its parents. A number in the formula goes in as a number.
+
+    So the exponent of x² is 2, and no log of x is asked for; unless the number is itself in wrt.
+    """
+    operands = [
+        parent.data if parent._primitive is CONSTANT and parent not in asked else parent
+        for parent in node.parents
+    ]
+    try:
+        return node._primitive.partials(VALUES, *operands, node)
+    except (ArithmeticError, ValueError) as error:
+        raise no_slope(error, node) from None
+
+
+def _times(a: Term, b: Term) -> Term:
+    """a · b, without a node for a factor of 0, 1 or −1."""
+    for factor, other in ((a, b), (b, a)):
+        if not isinstance(factor, Value):
+            if factor == 1.0:
+                return other
+            if factor == -1.0:
+                return -other
+            if factor == 0.0:
+                return 0.0
+    return a * b
+
+
+def _plus(a: Term, b: Term) -> Term:
+    """a + b, without a node where one of them is the number 0."""
+    if not isinstance(a, Value) and a == 0.0:
+        return b
+    return a if not isinstance(b, Value) and b == 0.0 else a + b
+
+
+def _number(x: Term) -> float:
+    """The number itself."""
+    return x.data if isinstance(x, Value) else x
+
+
+def _function(name: str) -> Any:
+    """A function of the table, of Values and of numbers."""
+    of_value, of_float = OPERATIONS[name], getattr(FLOATS, name)
+    return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
+
+
+# x · log y at y = 0, where it is 0 and has no slope. No row of the table: nobody types it.
+XLOGY = Primitive(
+    "xlogy", "xlogy", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
+)
+_xlogy = _binary(XLOGY)
+
+
+class Values:
+    """The mathematics of Values, for the rows of the table: what ``FLOATS`` is for floats."""
+
+    exp, log, sqrt = _function("exp"), _function("log"), _function("sqrt")
+    sin, cos, tanh = _function("sin"), _function("cos"), _function("tanh")
+    sigmoid, abs = _function("sigmoid"), _function("abs")
+
+    @staticmethod
+    def pow(a: Term, b: Term) -> Term:
+        """aᵇ; a itself for the number 1 as exponent, and 1 for the number 0."""
+        if not isinstance(b, Value) and b in (0.0, 1.0):
+            return a if b == 1.0 else 1.0
+        return power(a, b)
+
+    @staticmethod
+    def xlogy(x: Term, y: Term) -> Term:
+        """x · log y, and 0 where y = 0."""
+        if _number(y) != 0.0:
+            return _times(x, Values.log(y))
+        return _xlogy(x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
+
+    @staticmethod
+    def maximum(a: Term, b: Term) -> Term:
+        """The larger one."""
+        return OPERATIONS["max"](a if isinstance(a, Value) else constant(a), b)
+
+    @staticmethod
+    def step(a: Term, b: Term, tie: float) -> float:
+        """1 where a > b, ``tie`` where a = b, 0 where a < b: a number, for its slope is 0."""
+        return FLOATS.step(_number(a), _number(b), tie)
+
+    @staticmethod
+    def is_zero(a: Term) -> float:
+        """1 for the number 0, else 0: a Value that is 0 now would not stay so if it moved."""
+        return 0.0 if isinstance(a, Value) else FLOATS.is_zero(a)
+
+
+VALUES = Values()
