@@ -15,8 +15,8 @@ _INTRODUCTION = """\
 # Reference
 
 Every public name, from its own docstring: `help(name)` says the same. The examples run in the test
-suite, and this page is made by `python docs/make_reference.py`. An `Operand` is a `Value` or a plain
-number, which becomes a constant of the graph.
+suite, and this page is made by `python docs/make_reference.py`. An `Operand` is a `Value`, or a
+plain number, which becomes a constant of the graph.
 
 ```python
 >>> from tinygrad_margin import *
