@@ -470,6 +470,7 @@ class Program:
         if view is None:
             view = self.temporary((*nodes.shape, *buffer.shape[1:]))
             self.take(buffer, places, out=view)
+            view = view[...]  # no call's own array: it may be read more than once, see ``into``
         return view
 
     def share(self, nodes: Places, source: Places) -> bool:
