@@ -338,20 +338,20 @@ def topological_order(J: Value) -> list[Value]:
     order: dict[Value, None] = {}
     path = [as_node(J, "topological_order(J)")]  # from J down to the node at hand
     while path:
-        node = path[-1]
         try:
-            operands = (node._a, node._b)
+            while path:
+                node = path[-1]
+                for parent in (node._a, node._b):
+                    if parent is not None and parent not in order:
+                        path.append(parent)
+                        break
+                else:
+                    order[path.pop()] = None
         except AttributeError:  # more than two: all that are new at once, the first one on top
             if new := [parent for parent in node._operands if parent not in order]:
                 path += reversed(new)
-                continue
-            operands = (None, None)
-        for parent in operands:
-            if parent is not None and parent not in order:
-                path.append(parent)
-                break
-        else:
-            order[path.pop()] = None
+            else:
+                order[path.pop()] = None
     return list(order)
 
 

@@ -66,8 +66,8 @@ class Record:
         n = len(order)
         index: dict[Value | None, int] = dict(zip(order, range(n), strict=True))
         arity = [node._primitive.arity for node in order]
-        inner = [i for i in range(n) if arity[i]]
-        few = [i for i in inner if arity[i] <= 2]
+        inner = [i for i, count in enumerate(arity) if count]
+        few = inner if max(arity) <= 2 else [i for i in inner if arity[i] <= 2]
         codes = {row: code for code, row in enumerate(_ROWS)}
         op = np.full(n, -1)
         a, b = op.copy(), op.copy()
@@ -78,13 +78,12 @@ class Record:
         index[None] = -1
         b[few] = [index[order[i]._b] for i in few]
         self.rest: dict[int, list[int]] = {}
-        for i in (i for i in inner if arity[i] > 2):
-            places = [index[parent] for parent in order[i].parents]
-            a[i], b[i], self.rest[i] = places[0], places[1], places[2:]
+        for k in set(inner).difference(few) if few is not inner else ():
+            a[k], b[k], *self.rest[k] = (index[parent] for parent in order[k].parents)
         self.op, self.a, self.b = op, a, b
         self.data = np.array([node.data for node in order])
         self.live = self.reached_by(self.inputs)
-        for i in np.flatnonzero((op >= 0) & ~self.live):
+        for i in np.flatnonzero((op >= 0) & ~self.live).tolist():
             value = _in_a_tuple(self.row(op[i]).value)
             (self.data[i],) = _forgiving(value, self.data[self.operands(i)].tolist(), 1)
         self._find_levels()
@@ -97,14 +96,14 @@ class Record:
     def operands(self, i: int) -> list[int]:
         """The places of the operands of one node."""
         first = [j for j in (int(self.a[i]), int(self.b[i])) if j >= 0]
-        return [*first, *self.rest.get(int(i), ())]
+        return [*first, *self.rest.get(i, ())]
 
     def columns(self, nodes: Places) -> list[Places]:
         """The places of the operands of nodes of one row: of all first ones, all second ones, …"""
         arity = self.row(self.op[nodes[0]]).arity
         if arity <= 2:
             return [self.a[nodes], self.b[nodes]][:arity]
-        return list(np.array([self.operands(i) for i in nodes]).T)
+        return list(np.array([self.operands(i) for i in nodes.tolist()]).T)
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves?"""

@@ -176,7 +176,7 @@ class Tape:
     def _graph(self) -> list[Value]:
         """The recorded graph, built anew, for its names."""
         record, nodes = self._record, list[Value]()
-        for i, op in enumerate(record.op):
+        for i, op in enumerate(record.op.tolist()):
             if op >= 0:
                 operands = [nodes[j] for j in record.operands(i)]
                 nodes.append(node_of(record.row(op), operands, float(record.data[i])))
