@@ -585,6 +585,18 @@ def test_a_function_that_changes_its_operands_harms_nobody():
         np.testing.assert_allclose(slopes[1], a * a)
 
 
+def test_a_sum_that_a_wide_node_uses_too_is_computed():
+    x, y, z = (Value(v, name) for v, name in ((0.5, "x"), (2.0, "y"), (-1.0, "z")))
+    s = x + y
+    products = [x * y for _ in range(20)]
+    J = (s + z) * FMA(x, y, s) + sum(products, x) * SUM(*products)
+    K = grad(J, [x, y, z])
+    for xs in ([0.5, 2.0, -1.0], [np.array([0.5]), np.array([2.0]), np.array([-1.0])]):
+        value, slopes = Tape(J, [x, y, z]).value_and_grad(xs)
+        assert float(np.squeeze(value)) == pytest.approx(J.data, rel=1e-14)
+        assert [float(np.squeeze(slope)) for slope in slopes] == pytest.approx(K, rel=1e-13)
+
+
 def test_slopes_that_are_one_object_are_handed_to_each():
     f = primitive("f", lambda x, y: x * y, lambda x, y, out: (lambda s: (s, s))(x + y))
     x, y = Value(1.0, "x"), Value(2.0, "y")

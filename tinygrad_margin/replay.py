@@ -764,7 +764,7 @@ class _Own(_Each):
 
     def backward(self, program: Program) -> None:
         out, known = program.read(self.nodes), program.known(self.nodes)
-        upstream = program.upstream(self.nodes) if known is None else np.full(out.shape, known)
+        upstream = program.upstream(self.nodes) if known is None else known
         slopes = program.temporary((self.row.arity, *out.shape))
         fill = partial(_fill, self.row.partials, has_generic_partials(self.row))
         program.add(fill, *self._plain(program), out, out=slopes)
