@@ -29,6 +29,7 @@ from tinygrad_margin import (
     minimum,
     numeric_grad,
     paths,
+    primitive,
     topological_order,
 )
 from tinygrad_margin.engine import constant
@@ -382,3 +383,25 @@ def test_counted_multiplications(monkeypatch):
     J = (total.tanh() * total).tanh()
     assert counted(grad, J, x) == 22
     assert sum(counted(jvp, J, {x_i: 1.0}) for x_i in x) == 94
+
+
+def test_operations_of_ones_own_have_a_second_slope_if_their_partials_are_a_formula():
+    cube = primitive("cube", lambda x: x**3, lambda x, out: (3 * x**2,))
+    x, y = Value(2.0, "x"), Value(-3.0, "y")
+    assert hessian(cube(x) * y, [x, y]) == [[-36.0, 12.0], [12.0, 0.0]]
+    fma = primitive("fma", lambda a, b, c: a * b + c, lambda a, b, c, out: (b, a, 1))
+    assert hessian(fma(x, y, x) * x, [x, y]) == [[2 * -3.0 + 2, 4.0], [4.0, 0.0]]
+    mine = primitive("mine", math.exp, lambda x, out: (math.exp(x),))
+    assert grad(mine(x), x) == math.exp(2.0)
+    with pytest.raises(TypeError, match="partials of mine are plain numbers.*write them with"):
+        grad(mine(x) * y, x, create_graph=True)
+    assert grad(mine(x) * y, y, create_graph=True).data == math.exp(2.0)  # not asked for
+
+
+def test_the_graph_of_a_slope_at_the_edge_of_a_power_replays():
+    x, p = Value(0.0, "x"), Value(2.0, "p")
+    slope = grad(x**p, p, create_graph=True)
+    tape = Tape(slope, [x, p])
+    assert tape.value([0.0, 2.0]) == 0.0
+    values = tape.value([np.array([0.0, 2.0]), 2.0])
+    assert values.tolist() == pytest.approx([0.0, 4 * math.log(2)])

@@ -112,6 +112,16 @@ def test_networks_whose_sums_are_matrix_products(sizes, points):
     np.testing.assert_array_equal([*theta, *rest], whole)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_gradients_that_are_gathered_go_to_both_operands(order):
+    leaves = [Value(0.1 * (i + 1), f"x_{i}") for i in range(12)]
+    sums = [leaves[i] + leaves[4 + i] for i in range(4)]
+    w, x, y, z = ((leaves[8 + k] + sums[i]).tanh() for k, i in enumerate(order))
+    numbers = [leaf.data for leaf in leaves]
+    check(w * x * y * z, leaves, numbers, 1)
+    check(w * x * y * z, leaves, [np.full(3, number) for number in numbers], 3)
+
+
 def test_a_network_becomes_matrix_products():
     net = MLP(2, [16, 16, 1])
     xs = [[Value(float(i)), Value(-float(i))] for i in range(20)]

@@ -17,6 +17,7 @@ from tinygrad_margin.explain import evaluation_trace, explain
 from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
 from tinygrad_margin.page import page
+from tinygrad_margin.primitive import primitive
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.tape import Tape
 
@@ -43,5 +44,6 @@ __all__ = [
     "numeric_grad",
     "page",
     "paths",
+    "primitive",
     "topological_order",
 ]

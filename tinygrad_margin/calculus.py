@@ -39,6 +39,7 @@ from tinygrad_margin.engine import (
 )
 from tinygrad_margin.notation import brief
 from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.source import has_generic_partials
 
 # What a gradient graph is made of: a number stays a number as long as it can, so that pictures
 # show 6 and not 2 × 3.
@@ -70,7 +71,8 @@ def grad(
         ``create_graph`` one Value, or a list of one for each.
 
     Raises:
-        TypeError: J or an entry of wrt is no Value.
+        TypeError: J or an entry of wrt is no Value; or, with ``create_graph``, an operation of
+            your own has partials that no Value can go through.
         SlopeError, OverflowError: as ``backward``, where what was asked for is affected.
 
     Example:
@@ -173,9 +175,17 @@ def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     """∂J/∂wrt as Values: ``adjoints`` over the nodes that depend on any of wrt, with Terms."""
     totals: dict[Value, Term] = dict.fromkeys(wrt, 0.0)
     order = topological_order(as_node(J, "grad(J, wrt)"))
+    rows = set()
     for node in order:
         if not totals.keys().isdisjoint(node.parents):
             totals[node] = 0.0
+            rows.add(node._primitive)
+    for row in rows:
+        if not has_generic_partials(row):  # math.exp(x) makes a number of x: its slope is lost
+            raise TypeError(
+                f"the partials of {row.name} are plain numbers, not Values, so its slope has no "
+                "graph: write them with + - * / ** alone, or ask for grad without create_graph"
+            )
     if J in totals:
         totals[J] = 1.0
     asked = set(wrt)

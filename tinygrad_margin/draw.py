@@ -285,10 +285,13 @@ def title(node: Value, names: dict[Value, str], precision: int) -> str:
     if not node.parents:
         return name
     symbol = html.escape(node.op)
-    if not name and symbol not in ("-", "/", "**"):  # where the order of the operands matters
+    has_order = symbol in ("-", "/", "**") or (
+        len(node.parents) > 1 and symbol not in ("+", "*", "max", "min")
+    )
+    if not name and not has_order:  # the arrows say it all
         return f"<b>{glyph(symbol)}</b>"
     operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
-    if symbol == "**":
+    if symbol == "**" and len(operands) == 2:
         base, exponent = operands
         exponent = re.sub("<sub>(.*)</sub>", r"_\1", exponent)  # a line is shifted only once
         form = f"({base})<sup>{exponent}</sup>" if "−" in base else f"{base}<sup>{exponent}</sup>"

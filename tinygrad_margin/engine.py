@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from numbers import Real
 from typing import Any, SupportsFloat, TypeAlias, TypeVar, cast
@@ -123,6 +123,27 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
     return _with_own_code(operation, primitive)
 
 
+def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Value:
+    """The node that a row makes of these operands, any number of them, with this value."""
+    node = _new(Value)
+    node.data, node.grad, node._primitive = data, 0.0, primitive
+    if len(operands) <= 2:
+        node._a, node._b = (*operands, None)[:2]
+    else:  # _a and _b stay unset: who reads them, where time counts, learns it by an AttributeError
+        node._operands = tuple(operands)
+    return node
+
+
+def applied(primitive: Primitive, *operands: Operand) -> Value:
+    """The operation on Values that a row stands for, whatever the number of its operands."""
+    nodes = [_operand(x, primitive) for x in operands]
+    try:
+        data = primitive.value(FLOATS, *(node.data for node in nodes))
+    except (ArithmeticError, ValueError) as error:
+        raise _undefined(error, primitive, *nodes) from error.__cause__
+    return node_of(primitive, nodes, data)
+
+
 def _with_own_code(operation: _Operation, primitive: Primitive) -> _Operation:
     """The operation, named in tracebacks, and with inline caches that no other row upsets."""
     operation.__name__ = operation.__qualname__ = primitive.name
@@ -188,6 +209,7 @@ class Value:
     grad: float
     _a: Value | None  # the operands, in two slots: a tuple for each node costs time and memory
     _b: Value | None
+    _operands: tuple[Value, ...]  # more than two: in the __dict__, and the two slots are unset
     _primitive: Primitive
 
     def __init__(self, data: SupportsFloat, label: str = "") -> None:
@@ -203,9 +225,12 @@ class Value:
     @property
     def parents(self) -> tuple[Value, ...]:
         """The operands, in order; empty for a leaf."""
-        if self._a is None:
-            return ()
-        return (self._a,) if self._b is None else (self._a, self._b)
+        try:
+            if self._a is None:
+                return ()
+            return (self._a,) if self._b is None else (self._a, self._b)
+        except AttributeError:
+            return self._operands
 
     @property
     def op(self) -> str:
@@ -321,13 +346,20 @@ def topological_order(J: Value) -> list[Value]:
     order: dict[Value, None] = {}
     path = [as_node(J, "topological_order(J)")]  # from J down to the node at hand
     while path:
-        node = path[-1]
-        for parent in (node._a, node._b):
-            if parent is not None and parent not in order:
-                path.append(parent)
-                break
-        else:
-            order[path.pop()] = None
+        try:
+            while path:
+                node = path[-1]
+                for parent in (node._a, node._b):
+                    if parent is not None and parent not in order:
+                        path.append(parent)
+                        break
+                else:
+                    order[path.pop()] = None
+        except AttributeError:  # more than two: all that are new at once, the first one on top
+            if new := [parent for parent in node._operands if parent not in order]:
+                path += reversed(new)
+            else:
+                order[path.pop()] = None
     return list(order)
 
 
@@ -351,7 +383,7 @@ def local_derivatives(node: Value, missing: float | None = None) -> tuple[float,
     except (ArithmeticError, ValueError) as error:
         if missing is not None:
             return (missing,) * len(node.parents)
-        raise no_slope(error, node) from None
+        raise no_slope(error, node) from error.__cause__
 
 
 def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
@@ -407,11 +439,17 @@ def _inner_nodes(J: Value, zero: float) -> list[Value]:
 
 def _sweep(J: Value) -> dict[Value, float]:
     """Set ``grad`` of the inner nodes to ∂J/∂node; return ∂J/∂leaf for each leaf."""
-    if J._a is None:
-        return {J: 1.0}
     leaves: dict[Value, float] = {}
     zero = float("0")  # a new object: no node holds it yet
-    order: list[Any] = _inner_nodes(J, zero)
+    order: list[Any] = []
+    try:
+        if J._a is None:
+            return {J: 1.0}
+        order = _inner_nodes(J, zero)
+    except AttributeError:
+        pass
+    if not order:  # some node has more than two operands
+        return _sweep_any(J)
     J.grad = 1.0
     try:
         for node in reversed(order):
@@ -444,8 +482,17 @@ def _sweep(J: Value) -> dict[Value, float]:
                 else:
                     b.grad = so_far + flow
     except (ArithmeticError, ValueError) as error:
-        raise no_slope(error, node) from None
+        raise no_slope(error, node) from error.__cause__
     return leaves
+
+
+def _sweep_any(J: Value) -> dict[Value, float]:
+    """``_sweep`` for nodes with any number of operands, and slower."""
+    totals = adjoints(J)
+    for node, total in totals.items():
+        if node.parents:
+            node.grad = total
+    return {node: total for node, total in totals.items() if not node.parents}
 
 
 def case(node: Value) -> int | None:
@@ -484,7 +531,7 @@ def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exce
     if isinstance(error, OverflowError):
         kind, template = OverflowError, TOO_LARGE
     got = ", ".join(map(_described, operands))
-    domain = primitive.domain or error
+    domain = primitive.domain.replace("{error}", str(error)) or error
     return kind(template.format(symbol=primitive.symbol, domain=domain, operands=got))
 
 

@@ -50,7 +50,7 @@ class Explanation:
         count: how many paths lead from s to J, all of them.
         paths: the first few, each as its edges from J down to s.
         gradient: ∂J/∂s, the sum over all paths.
-        kinks: the nodes on any of the paths that sit at their kink.
+        kinks: the nodes on any of the paths that sit at their kink, or that explain themselves.
     """
 
     J: Value
@@ -157,7 +157,11 @@ def explain(J: Value, s: Value) -> Explanation:
         names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
     gradient = grad(J, s)
-    kinks = tuple(node for node in leading(J, s) if node is not s and node.is_at_kink)
+    kinks = tuple(
+        node
+        for node in leading(J, s)
+        if node is not s and (node.is_at_kink or node._primitive.explanation)
+    )
     return Explanation(J, s, count, found, gradient, kinks, names)
 
 

@@ -204,9 +204,10 @@ class Graph {
     return (because ? [...lines, `  ${because}`] : lines).join("\n");
   }
 
-  // Why the gradient goes where it goes, for an operation with a kink; else empty.
+  // Why the gradient goes where it goes: for an operation with a kink, or where its author says so.
   reason(i, values) {
-    const {cases} = this.rows[i] ?? {};
+    const {cases, explanation} = this.rows[i] ?? {};
+    if (explanation) return explanation;
     const now = this.case(i, values);
     if (now === null) return "";
     const operands = this.nodes[i].in;
@@ -279,7 +280,7 @@ class Graph {
   hasNoValue(error, i, values) {
     const {symbol, domain} = this.rows[i];
     const template = error.kind === "OverflowError" ? this.errors.tooLarge : this.errors.needs;
-    const words = {symbol, domain: domain || error.message, operands: this.got(i, values)};
+    const words = {symbol, domain: domain.replace("{error}", () => error.message) || error.message, operands: this.got(i, values)};
     return new EngineError(error.kind, filled(template, words));
   }
 

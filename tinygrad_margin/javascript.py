@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_margin.ops import Primitive
+from tinygrad_margin.ops import TABLE, Primitive
 from tinygrad_margin.source import Functions, Source
 
 
@@ -31,14 +31,26 @@ class JavaScript(Source):
 
 
 def table(rows: Iterable[Primitive]) -> str:
-    """The rows as one JavaScript object, by name."""
-    lines = (f"  {json.dumps(row.name)}: {_row(row)},\n" for row in rows)
+    """The rows as one JavaScript object, by their keys."""
+    lines = (f"  {json.dumps(key)}: {_row(row)},\n" for row, key in row_keys(rows).items())
     return f"{{\n{''.join(lines)}}}"
+
+
+def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
+    """What each row is found by: its name; a number, if it is no row of the table.
+
+    Two operations of one's own may have the same name.
+    """
+    return {
+        row: row.name if TABLE.get(row.name) is row else f"own {i}"
+        for i, row in enumerate(dict.fromkeys(rows))
+    }
 
 
 def _row(row: Primitive) -> str:
     """A row: its words as JSON, and its functions."""
-    words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases, "regimes": row.regimes}
+    words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases,
+             "regimes": row.regimes, "explanation": row.explanation}  # fmt: skip
     return f"{{...{json_in_script(words)}, ...{functions(row)}}}"
 
 
@@ -53,10 +65,18 @@ def functions(row: Primitive) -> str:
     Raises:
         TypeError: the row computes with something else than its operands and ``m``.
     """
-    names = [chr(ord("a") + i) for i in range(row.arity)]
+    names = ["a", "b", *(f"x{i}" for i in range(2, row.arity))][: row.arity]
     operands, m = list(map(JavaScript, names)), Functions(JavaScript)
-    value = JavaScript.of(row.value(m, *operands)).text
-    partials = row.partials(m, *operands, JavaScript("out"))
-    slopes = ", ".join(JavaScript.of(slope).text for slope in partials)
+    try:
+        value = JavaScript.of(row.value(m, *operands)).text
+        partials = row.partials(m, *operands, JavaScript("out"))
+        slopes = ", ".join(JavaScript.of(slope).text for slope in partials)
+    except Exception as error:
+        raise TypeError(
+            f"a page cannot show {row.name}: a browser computes it from JavaScript, which is "
+            f"written from its value and partials, and these use more than + - * / ** "
+            f"({type(error).__name__}: {error}). Write them with + - * / ** alone, without math "
+            "and if; or use draw or animate, which need no JavaScript"
+        ) from error
     given = ", ".join(names)
     return f"{{value: ({given}) => {value}, partials: ({given}, out) => [{slopes}]}}"

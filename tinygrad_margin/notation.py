@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Sequence
 
 _LONGEST_LABEL = 40
+_MANY = 10  # operands
 _BELOW = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 _LEVEL = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 _GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
@@ -67,7 +68,9 @@ def glyph(symbol: str) -> str:
 
 
 def written(symbol: str, operands: Sequence[str]) -> str:
-    """An operation as a person writes it, given its operands as text."""
+    """An operation as a person writes it, given its operands as text; of many, a few."""
+    if len(operands) > _MANY:
+        operands = [*operands[:3], "…", *operands[-3:]]
     if symbol not in _GLYPHS:
         return f"{symbol}({', '.join(operands)})"
     terms = [in_parentheses(term) for term in operands]

@@ -34,12 +34,13 @@ class Primitive:
         rule: ``rule(m, *operands, out)``, with ``out`` the value: a tuple, ∂out/∂operand for each
             operand. Just the tuple, where it is the same everywhere.
         domain: what the operands must be, read after "needs"; empty where any number will do, or
-            where the error of ``value`` says it.
+            where the error of ``value`` says it; ``{error}`` stands for that error.
         cases: for an operation with a kink, why the gradient goes where it goes when the first
             operand is greater than, equal to and less than the second (or 0). ``{a}`` and ``{b}``
             stand for the operands with their values, ``{x}`` and ``{y}`` for their names.
         regimes: the same in a word or two, for a picture; ``kink`` is the middle one, which says
             what slopes there are at the kink and which is taken.
+        explanation: what is said at every step, whatever the operands are.
         slopes: the rule where it is the same everywhere, else None: the sweep need not call then.
         partials: the rule as a function, always.
     """
@@ -52,6 +53,7 @@ class Primitive:
     domain: str = ""
     cases: tuple[str, str, str] | None = None
     regimes: tuple[str, str, str] | None = None
+    explanation: str = ""
     slopes: tuple[float, ...] | None = field(init=False)
     partials: Callable[..., tuple[Any, ...]] = field(init=False)
 

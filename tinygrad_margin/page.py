@@ -27,9 +27,10 @@ from typing import Any
 from tinygrad_margin.draw import DARK, LIGHT
 from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, Value
 from tinygrad_margin.figure import MOST, STYLE, Figure
-from tinygrad_margin.javascript import json_in_script, table
+from tinygrad_margin.javascript import json_in_script, row_keys, table
 from tinygrad_margin.moment import Arrow, Face, end, is_shown, scene
 from tinygrad_margin.notation import brief, typeset
+from tinygrad_margin.ops import Primitive
 from tinygrad_margin.places import Layout
 from tinygrad_margin.render import file_format, write_whole
 from tinygrad_margin.sweep import operation, wording
@@ -87,7 +88,8 @@ def page(
         The page: ``html``, ``save(to)``; a notebook shows it.
 
     Raises:
-        TypeError: J is no Value, or title no text.
+        TypeError: J is no Value, or title no text; or an operation of one's own is no formula of
+            ``+ - * / **``, so that a browser cannot compute it.
         ValueError: more than max_nodes nodes, or a file name that does not end in .html or .htm.
         OSError: the file cannot be written.
         RendererNotFound, TimeoutError: as ``draw``.
@@ -128,10 +130,8 @@ def _html(figure: Figure, title: str | None) -> str:
         said = brief(title, 300)
     keys = _keys(figure)
     faces, arrows = scene(J, end(J))
-    rows = {row.name: row for row in (n._primitive for n in figure.nodes if n.parents)}
-    script = "\n".join(
-        (_part("interpreter.js"), f"const TABLE = {table(rows.values())};", _part("page.js"))
-    )
+    rows = row_keys(node._primitive for node in figure.nodes if node.parents)
+    script = "\n".join((_part("interpreter.js"), f"const TABLE = {table(rows)};", _part("page.js")))
     paper = "landscape" if figure.layout.width > figure.layout.height else "portrait"
     style = "\n".join(
         ("", _colours(), STYLE, _part("page.css"), f"@page {{ size: {paper}; margin: 1cm }}\n")
@@ -148,7 +148,7 @@ def _html(figure: Figure, title: str | None) -> str:
         "svg": _svg(figure, faces, arrows),
         "inputs": _inputs(figure, keys),
         "root": typeset(names[J]),
-        "spec": json_in_script(_spec(figure, keys, faces)),
+        "spec": json_in_script(_spec(figure, keys, faces, rows)),
         "script": script,
     }
     # In one pass: what is put in is not looked into again.
@@ -217,7 +217,9 @@ def _range(x: float) -> tuple[float, float, float] | None:
     return low, high, float(f"1e{math.floor(math.log10((high - low) / 400))}")
 
 
-def _spec(figure: Figure, keys: dict[Value, str], faces: dict[Value, Face]) -> dict[str, Any]:
+def _spec(
+    figure: Figure, keys: dict[Value, str], faces: dict[Value, Face], rows: dict[Primitive, str]
+) -> dict[str, Any]:
     """What page.js and interpreter.js are told: see ``Graph`` there."""
     root = figure.names[figure.J]
     nodes = []
@@ -225,7 +227,8 @@ def _spec(figure: Figure, keys: dict[Value, str], faces: dict[Value, Face]) -> d
         name = figure.names[node]
         heading, rules = wording(node, figure.names)
         entry: dict[str, Any] = {
-            "op": node._primitive.name, "in": [figure.index[parent] for parent in node.parents],
+            "op": rows.get(node._primitive, node._primitive.name),
+            "in": [figure.index[parent] for parent in node.parents],
             "kind": face.kind, "label": brief(node.label), "name": name, "heading": heading,
             "rules": rules, "slope": f"∂{root}/∂{name}", "room": int(width / 7.3),
         }  # fmt: skip

@@ -30,11 +30,11 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_margin.engine import Value
-from tinygrad_margin.ops import FLOATS, TABLE, Primitive
+from tinygrad_margin.ops import ADD, FLOATS, MUL, TABLE, Primitive
+from tinygrad_margin.source import has_generic_partials, has_generic_value
 
 _ROWS = list(TABLE.values())
-_CODES = {row.name: code for code, row in enumerate(_ROWS)}
-_ADD, _MUL = _CODES["add"], _CODES["mul"]
+_ADD, _MUL = _ROWS.index(ADD), _ROWS.index(MUL)
 _WORTH = 16  # products that are worth a matrix product
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -51,8 +51,10 @@ class Record:
 
     Attributes:
         op: the code of each node's row; -1 for a leaf.
+        own: the rows that are not in the table; their codes come after those that are.
         a: the place of its first operand, or -1.
         b: the place of its second one, or -1.
+        rest: the places of the other operands, for a node that has more than two.
         data: the present values of constants, and of what is computed from constants alone.
         inputs: the places of wrt; -1 for a leaf that the graph does not have.
         live: does the node depend on an input?
@@ -63,21 +65,45 @@ class Record:
     def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:
         n = len(order)
         index: dict[Value | None, int] = dict(zip(order, range(n), strict=True))
-        inner = [i for i, node in enumerate(order) if node._a is not None]
+        arity = [node._primitive.arity for node in order]
+        inner = [i for i, count in enumerate(arity) if count]
+        few = inner if max(arity) <= 2 else [i for i in inner if arity[i] <= 2]
+        codes = {row: code for code, row in enumerate(_ROWS)}
         op = np.full(n, -1)
         a, b = op.copy(), op.copy()
-        op[inner] = [_CODES[order[i]._primitive.name] for i in inner]
-        a[inner] = [index[order[i]._a] for i in inner]
+        op[inner] = [codes.setdefault(order[i]._primitive, len(codes)) for i in inner]
+        self.own = list(codes)[len(_ROWS) :]
+        a[few] = [index[order[i]._a] for i in few]
         self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
         index[None] = -1
-        b[inner] = [index[order[i]._b] for i in inner]
+        b[few] = [index[order[i]._b] for i in few]
+        self.rest: dict[int, list[int]] = {}
+        for k in set(inner).difference(few) if few is not inner else ():
+            a[k], b[k], *self.rest[k] = (index[parent] for parent in order[k].parents)
         self.op, self.a, self.b = op, a, b
         self.data = np.array([node.data for node in order])
         self.live = self.reached_by(self.inputs)
-        for i in np.flatnonzero((op >= 0) & ~self.live):
-            self.data[i] = _forgiving(_ROWS[op[i]], self.data[[j for j in (a[i], b[i]) if j >= 0]])
+        for i in np.flatnonzero((op >= 0) & ~self.live).tolist():
+            value = _in_a_tuple(self.row(op[i]).value)
+            (self.data[i],) = _forgiving(value, self.data[self.operands(i)].tolist(), 1)
         self._find_levels()
         self._find_sums()
+
+    def row(self, code: int) -> Primitive:
+        """The row with this code."""
+        return _ROWS[code] if code < len(_ROWS) else self.own[code - len(_ROWS)]
+
+    def operands(self, i: int) -> list[int]:
+        """The places of the operands of one node."""
+        first = [j for j in (int(self.a[i]), int(self.b[i])) if j >= 0]
+        return [*first, *self.rest.get(i, ())]
+
+    def columns(self, nodes: Places) -> list[Places]:
+        """The places of the operands of nodes of one row: of all first ones, all second ones, …"""
+        arity = self.row(self.op[nodes[0]]).arity
+        if arity <= 2:
+            return [self.a[nodes], self.b[nodes]][:arity]
+        return list(np.array([self.operands(i) for i in nodes.tolist()]).T)
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves?"""
@@ -87,11 +113,15 @@ class Record:
         for i, (x, y) in enumerate(zip(self.a.tolist(), self.b.tolist(), strict=True)):
             if x >= 0 and (reached[x] or (y >= 0 and reached[y])):
                 reached[i] = True
+            elif self.rest:
+                reached[i] = reached[i] or any(reached[z] for z in self.rest.get(i, ()))
         return np.array(reached, bool)
 
     def _find_levels(self) -> None:
         op, a, b, live = self.op, self.a, self.b, self.live
-        self.uses = np.bincount(np.concatenate([a[a >= 0], b[b >= 0]]), minlength=len(op))
+        others = [place for rest in self.rest.values() for place in rest]
+        used = np.concatenate([a[a >= 0], b[b >= 0], np.array(others, np.int64)])
+        self.uses = np.bincount(used, minlength=len(op))
         adds = (op == _ADD) & live
         self.sums = np.flatnonzero(adds)
         first = a[self.sums]
@@ -110,6 +140,8 @@ class Record:
             before = level[x] - inside[x]
             if y >= 0 and level[y] > before:
                 before = level[y]
+            if i in self.rest:
+                before = max(before, *(level[z] for z in self.rest[i]))
             level[i] = before + 1
         self.level = np.array(level)
 
@@ -126,12 +158,14 @@ class Record:
         )
 
 
-def _forgiving(row: Primitive, operands: Floats) -> float:
-    """A value; nan where there is none."""
+def _forgiving(
+    function: Callable[..., Sequence[float]], operands: Sequence[float], count: int
+) -> Sequence[float]:
+    """What a row's function gives, so many numbers; nan where it gives none."""
     try:
-        return float(row.value(FLOATS, *operands.tolist()))
+        return function(FLOATS, *operands)
     except (ArithmeticError, ValueError):
-        return math.nan
+        return [math.nan] * count
 
 
 class _Array:
@@ -283,12 +317,23 @@ class Plan:
         nodes = np.flatnonzero(alone)
         a, b = record.a[nodes], record.b[nodes]
         for rows in _alike(record.level[nodes], record.op[nodes], self.varying[a],
-                           (b >= 0) & self.varying[b]):  # fmt: skip
-            steps[record.level[nodes[rows[0]]]].append(_Each(nodes[rows], record))
+                           (b >= 0) & self.varying[b], self._kinds(nodes)):  # fmt: skip
+            chosen = nodes[rows]
+            kind = _Each if record.op[chosen[0]] < len(_ROWS) else _Own
+            steps[record.level[chosen[0]]].append(kind(chosen, record))
         planned = [step for level in sorted(steps) for step in steps[level]]
         for step in planned:
             step.settle(self)
         return planned
+
+    def _kinds(self, nodes: Places) -> Places:
+        """A number for each node, the same where the same of its operands beyond two vary."""
+        kinds: dict[tuple[bool, ...], int] = {}
+        found = np.zeros(len(nodes), np.int64)
+        for k, i in enumerate(nodes.tolist() if self.record.rest else ()):
+            flags = tuple(self.varying[self.record.rest.get(i, [])].tolist())
+            found[k] = kinds.setdefault(flags, len(kinds))
+        return found
 
     def _products(self) -> list[tuple[int, _Product, Places, Places]]:
         """Matrix products: the level of each, its sums (in ``record.roots``), its products."""
@@ -470,6 +515,7 @@ class Program:
         if view is None:
             view = self.temporary((*nodes.shape, *buffer.shape[1:]))
             self.take(buffer, places, out=view)
+            view = view[...]  # no call's own array: it may be read more than once, see ``into``
         return view
 
     def share(self, nodes: Places, source: Places) -> bool:
@@ -672,13 +718,12 @@ class _Each(_Step):
 
     def __init__(self, nodes: Places, record: Record) -> None:
         self.nodes = nodes
-        self.row = _ROWS[record.op[nodes[0]]]
+        self.row = record.row(record.op[nodes[0]])
 
     def settle(self, plan: Plan) -> None:
-        operands = (plan.record.a, plan.record.b)[: self.row.arity]
-        slots = [plan.slot[each[self.nodes]] for each in operands]
-        self.nodes = self.nodes[np.lexsort(slots[::-1])]
-        self.operands = [each[self.nodes] for each in operands]
+        columns = plan.record.columns(self.nodes)
+        order = np.lexsort([plan.slot[each] for each in columns[::-1]])
+        self.nodes, self.operands = self.nodes[order], [each[order] for each in columns]
         self.varying = bool(plan.varying[self.nodes[0]])
         plan.place(self.nodes, varying=self.varying)
         plan.alone[self.nodes] = len(self.nodes) == 1
@@ -703,6 +748,51 @@ class _Each(_Step):
             is_one = known is None and isinstance(slope, float) and slope == 1.0
             if not (is_one and program.share(nodes, self.nodes)):
                 program.hand(nodes, slope * upstream)
+
+
+class _Own(_Each):
+    """One's own operation for many nodes: on whole arrays if its functions are generic.
+
+    If they are not, they take floats alone: one item after another, in Python.
+    """
+
+    def forward(self, program: Program) -> None:
+        out = _window(program.values[self.varying], program.slot[self.nodes])
+        assert out is not None
+        fill = partial(_fill, _in_a_tuple(self.row.value), has_generic_value(self.row, np))
+        program.add(fill, *self._plain(program), out=out[None])
+
+    def backward(self, program: Program) -> None:
+        out, known = program.read(self.nodes), program.known(self.nodes)
+        upstream = program.upstream(self.nodes) if known is None else known
+        slopes = program.temporary((self.row.arity, *out.shape))
+        fill = partial(_fill, self.row.partials, has_generic_partials(self.row, np))
+        program.add(fill, *self._plain(program), out, out=slopes)
+        for nodes, slope in zip(self.operands, slopes, strict=True):
+            if program.record.live[nodes].any():
+                program.hand(nodes, program.call(np.multiply, slope, upstream))
+
+    def _plain(self, program: Program) -> list[Any]:
+        return [program.operand(each, varying=self.varying) for each in self.operands]
+
+
+def _in_a_tuple(function: Callable[..., Any]) -> Callable[..., tuple[Any]]:
+    return lambda *operands: (function(*operands),)
+
+
+def _fill(
+    function: Callable[..., Sequence[Any]], is_generic: bool, *operands: Any, out: Floats
+) -> None:
+    """Put what the function of a row gives into ``out``: first all its first numbers, and so on."""
+    # Copies, all of one shape: one's own function may well say x *= 2.
+    arrays = [np.array(np.broadcast_to(x, out.shape[1:])) for x in operands]
+    if is_generic:
+        for row, x in zip(out, function(np, *arrays), strict=True):
+            row[...] = x
+        return
+    items = zip(*(x.ravel().tolist() for x in arrays), strict=True)
+    found = [_forgiving(function, item, len(out)) for item in items]
+    out[...] = np.reshape(found, (-1, len(out))).T.reshape(out.shape)
 
 
 class _Sums(_Step):

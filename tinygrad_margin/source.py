@@ -14,8 +14,11 @@ they return is the source of the same computation. Who writes it decides the lan
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
+from tinygrad_margin.ops import Primitive
+
+_LONGEST = 10_000  # a piece that is used twice, again and again, would grow without end
 _SUM, _PRODUCT, _ATOM = range(3)  # how tightly a piece holds together
 
 
@@ -23,8 +26,11 @@ class Source:
     """A piece of source text that computes a number; this one, of Python."""
 
     minus, times, quotient = "-", " * ", "{} / {}"
+    __array_ufunc__ = None  # NumPy hands over: np.float64(2) * x is x.__rmul__(2)
 
     def __init__(self, text: str, level: int = _ATOM) -> None:
+        if len(text) > _LONGEST:
+            raise TypeError(f"the row is a formula of more than {_LONGEST:,} characters")
         self.text, self.level = text, level
 
     @classmethod
@@ -78,6 +84,26 @@ class Source:
     def __neg__(self) -> Source:
         return type(self)(f"{self.minus}{self.held(_PRODUCT)}", _SUM)
 
+    def __pos__(self) -> Source:
+        return self
+
+    def __pow__(self, other: Any) -> Any:
+        return self.power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return self.power(other, self)
+
+    @classmethod
+    def power(cls, a: Any, b: Any) -> Any:
+        """aᵇ."""
+        return cls(f"m.pow({cls.of(a).text}, {cls.of(b).text})")
+
+    def _no_branch(self, *_: object) -> NoReturn:
+        raise TypeError("the row compares its operands, so that its formula depends on them")
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_branch
+    __hash__ = None  # type: ignore[assignment]
+
     def _joined(self, left: Any, sign: str, right: Any) -> Source:
         left, right = self.of(left), self.of(right)
         return type(self)(f"{left.text} {sign} {right.held(_PRODUCT)}", _SUM)
@@ -110,3 +136,44 @@ class Functions:
             return self._language(f"{self._prefix}{name}({', '.join(texts)})")
 
         return function
+
+
+class _Anything(Source):
+    """Stands for a number of any kind; it keeps no text."""
+
+    def __init__(self, text: str, level: int = _ATOM) -> None:
+        super().__init__("", level)
+
+
+def has_generic_value(row: Primitive, m: Any = None) -> bool:
+    """Does the row's value work on whatever supports ``+ - * / **``: arrays, Values, source?
+
+    It does not if it asks for the ``math`` of floats, or compares: then it takes floats alone.
+    Every row of the table does.
+
+    Args:
+        row: the row.
+        m: the mathematics that it is to do with; None: all that it asks for.
+    """
+    return _is_generic(row.value, row.arity, m)
+
+
+def has_generic_partials(row: Primitive, m: Any = None) -> bool:
+    """The same of the row's partials. (Only then can they be differentiated again.)
+
+    Example:
+        >>> from tinygrad_margin.ops import TABLE
+        >>> has_generic_partials(TABLE["tanh"])
+        True
+    """
+    return _is_generic(row.partials, row.arity + 1, m)
+
+
+def _is_generic(function: Callable[..., Any], count: int, m: Any) -> bool:
+    try:
+        found = function(m or Functions(_Anything), *(_Anything("") for _ in range(count)))
+        for x in found if isinstance(found, tuple) else (found,):
+            _Anything.of(x)
+    except Exception:  # whatever it is, it comes again, and is told, where floats are given
+        return False
+    return True

@@ -265,7 +265,9 @@ def operation(node: Value, names: Mapping[Value, str]) -> str:
 
 
 def reason(node: Value, names: Mapping[Value, str]) -> str:
-    """Why the gradient goes where it goes, for an operation with a kink; else empty."""
+    """Why the gradient goes where it goes: at a kink, or where the row explains itself."""
+    if node._primitive.explanation:
+        return node._primitive.explanation
     now, cases = case(node), node._primitive.cases
     if now is None or cases is None:
         return ""

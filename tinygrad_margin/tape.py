@@ -23,14 +23,21 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from tinygrad_margin.engine import CONSTANT, LEAF, Value, as_node, as_number, topological_order
+from tinygrad_margin.engine import (
+    CONSTANT,
+    LEAF,
+    Value,
+    as_node,
+    as_number,
+    node_of,
+    topological_order,
+)
 from tinygrad_margin.notation import brief, number
 from tinygrad_margin.ops import FLOATS, TABLE
 from tinygrad_margin.replay import Flags, Floats, Plan, Program, Record
 from tinygrad_margin.source import Functions, Source
 from tinygrad_margin.sweep import named, operation
 
-_ROWS = list(TABLE.values())
 _SMALL = 150  # operations; up to here a single evaluation runs as a Python function
 _CACHE = 2**18  # numbers that a block of items may take: they are to fit into a processor's cache
 _KEPT = 8  # programs, and plans
@@ -124,9 +131,8 @@ class Tape:
 
     def __repr__(self) -> str:
         codes, counts = np.unique(self._record.op[self._record.op >= 0], return_counts=True)
-        kinds = ", ".join(
-            f"{count} {_ROWS[code].name}" for code, count in zip(codes, counts, strict=True)
-        )
+        rows = map(self._record.row, codes)
+        kinds = ", ".join(f"{n} {row.name}" for n, row in zip(counts, rows, strict=True))
         levels = int(self._record.level.max())
         of = f": {kinds}" if kinds else ""
         return (
@@ -170,12 +176,14 @@ class Tape:
     def _graph(self) -> list[Value]:
         """The recorded graph, built anew, for its names."""
         record, nodes = self._record, list[Value]()
-        for i, (op, a, b) in enumerate(zip(record.op, record.a, record.b, strict=True)):
-            node = Value(record.data[i], self._labels.get(i, ""))
+        for i, op in enumerate(record.op.tolist()):
             if op >= 0:
-                node._primitive, node._a = _ROWS[op], nodes[a]
-                node._b = nodes[b] if b >= 0 else None
-            nodes.append(node)
+                operands = [nodes[j] for j in record.operands(i)]
+                nodes.append(node_of(record.row(op), operands, float(record.data[i])))
+            else:
+                nodes.append(Value(record.data[i]))
+            if i in self._labels:
+                nodes[i].label = self._labels[i]
         for i in self._constants:
             nodes[i]._primitive = CONSTANT
         return nodes
@@ -345,23 +353,31 @@ def _functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
     known: dict[str, Any] = {"m": FLOATS}
     names: list[Source] = []
     forward, backward = [], []
-    places = list(zip(record.op.tolist(), record.a.tolist(), record.b.tolist(), strict=True))
-    for i, (op, a, b) in enumerate(places):
+    known |= {f"own{i}": row for i, row in enumerate(record.own)}  # these are called, not written
+    written = len(TABLE)
+    for i, op in enumerate(record.op.tolist()):
         name = inputs.get(i, f"v{i}")
         names.append(Source(name))
         if record.live[i] and op >= 0:
-            operands = [names[a], names[b]] if b >= 0 else [names[a]]
-            forward.append(f" {name} = {Source.of(_ROWS[op].value(m, *operands)).text}")
+            operands = [names[j] for j in record.operands(i)]
+            text = f"own{op - written}.value({_listed('m', *operands)})"
+            if op < written:
+                text = Source.of(record.row(op).value(m, *operands)).text
+            forward.append(f" {name} = {text}")
         elif not record.live[i]:
             known[name] = float(record.data[i])
-    root = len(places) - 1
+    root = len(names) - 1
     backward.append(f" g{root} = 1.0")
     handed = {root}  # the nodes whose adjoint has begun
-    for i in reversed([i for i, (op, _, _) in enumerate(places) if op >= 0 and record.live[i]]):
-        op, a, b = places[i]
-        operands = [a, b] if b >= 0 else [a]
-        partials = _ROWS[op].partials(m, *(names[j] for j in operands), names[i])
-        for j, slope in zip(operands, partials, strict=True):
+    for i in np.flatnonzero((record.op >= 0) & record.live).tolist()[::-1]:
+        op, places = record.op[i], record.operands(i)
+        operands = [*(names[j] for j in places), names[i]]
+        if op < written:
+            partials = record.row(op).partials(m, *operands)
+        else:
+            backward.append(f" p{i} = own{op - written}.partials({_listed('m', *operands)})")
+            partials = tuple(Source(f"p{i}[{k}]") for k in range(len(places)))
+        for j, slope in zip(places, partials, strict=True):
             if record.live[j]:
                 sign = "+=" if j in handed else "="
                 handed.add(j)
@@ -375,6 +391,11 @@ def _functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return known["value"], known["both"]
 
 
+def _listed(*names: str | Source) -> str:
+    """Arguments as source."""
+    return ", ".join(name.text if isinstance(name, Source) else name for name in names)
+
+
 class _Text(Source):
     """A piece of a formula, for a reader."""
 
@@ -384,6 +405,13 @@ class _Text(Source):
     def number(x: float) -> str:
         """A number as text."""
         return number(x)
+
+    @classmethod
+    def power(cls, a: Any, b: Any) -> Any:
+        """aᵇ."""
+        if isinstance(b, (int, float)) and b in (0, 1):
+            return a if b else 1.0
+        return cls(f"{cls.of(a).held(2)}^{cls.of(b).held(2)}")
 
 
 class _Formulas(Functions):
@@ -395,11 +423,7 @@ class _Formulas(Functions):
     def is_zero(self, a: Any) -> Any:
         return float(a == 0.0) if isinstance(a, float) else _Text(f"[{a.text} = 0]")
 
-    def pow(self, a: Any, b: Any) -> Any:
-        if isinstance(b, float) and b in (0.0, 1.0):
-            return a if b else 1.0
-        base, exponent = _Text.of(a), _Text.of(b)
-        return _Text(f"{base.held(2)}^{exponent.held(2)}")
+    pow = staticmethod(_Text.power)
 
     def maximum(self, a: Any, b: Any) -> Any:
         return _Text(f"max({_Text.of(a).text}, {_Text.of(b).text})")
@@ -424,7 +448,6 @@ def _listing(nodes: list[Value], record: Record) -> Iterator[str]:
             yield f"{names[node]} = {number(node.data)}"
     handed: dict[Value, list[Source]] = {node: [] for node in nodes}
     handed[nodes[-1]].append(_Text("1"))
-    m = _Formulas()
     for i in reversed(range(len(nodes))):
         node = nodes[i]
         if not record.live[i]:
@@ -436,6 +459,13 @@ def _listing(nodes: list[Value], record: Record) -> Iterator[str]:
             parent.data if parent._primitive is CONSTANT and not parent.label
             else _Text(names[parent]) for parent in node.parents
         ]  # fmt: skip
-        partials = node._primitive.partials(m, *operands, _Text(names[node]))
-        for parent, partial in zip(node.parents, partials, strict=True):
+        for parent, partial in zip(node.parents, _written(node, operands, names), strict=True):
             handed[parent].append(_Text(slope) * partial)
+
+
+def _written(node: Value, operands: list[Any], names: dict[Value, str]) -> tuple[Any, ...]:
+    """The local derivatives as formulas; just named, if one's own operation has none to write."""
+    try:
+        return node._primitive.partials(_Formulas(), *operands, _Text(names[node]))
+    except Exception:
+        return tuple(_Text(f"∂{names[node]}/∂{names[parent]}") for parent in node.parents)

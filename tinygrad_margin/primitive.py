@@ -1,0 +1,253 @@
+"""One's own operation: a row that is not in the table.
+
+    >>> import math
+    >>> from tinygrad_margin import ReverseSweep, Value, primitive
+    >>> softplus = primitive("softplus", lambda x: math.log(1 + math.exp(x)),
+    ...                      lambda x, out: (1 / (1 + math.exp(-x)),))
+    >>> x = Value(0.0, "x")
+    >>> J = softplus(x) * 2
+    >>> J.backward()
+    >>> x.grad
+    1.0
+    >>> print(ReverseSweep(J).run()[2])
+    v₁ = softplus(x):
+      ∂J/∂x += ∂J/∂v₁ · ∂v₁/∂x = 2 · 0.5 = 1
+
+It sweeps, draws and explains itself as any other. What it is to show on a page has to be a formula
+of ``+ - * / **``, which is written as JavaScript; a tape runs such a formula on whole arrays, and
+everything else item by item.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from numbers import Complex, Real
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinygrad_margin.engine import Operand, Value, applied, as_number
+from tinygrad_margin.notation import brief
+from tinygrad_margin.ops import FLOATS, TABLE, Primitive
+
+_KINDS = (OverflowError, ZeroDivisionError, ArithmeticError, ValueError)
+
+Function: TypeAlias = Callable[..., Any]
+
+
+def primitive(
+    name: str,
+    value: Callable[..., Any],
+    partials: Callable[..., Any],
+    symbol: str | None = None,
+    explanation: str = "",
+) -> Callable[..., Value]:
+    """An operation on Values from its value and its local derivatives.
+
+    Both are called with plain floats. What is a formula of ``+ - * / **`` may be called with
+    arrays, Values or pieces of a formula, too.
+
+    Args:
+        name: what it is called; no name of the table.
+        value: ``value(*operands)``, a number. Where it has none it raises ValueError or an
+            ArithmeticError, as ``math.log(0)`` does.
+        partials: ``partials(*operands, out)``, with ``out`` the value: a tuple, ∂out/∂operand for
+            each operand. It raises likewise where there is no slope.
+        symbol: how it is drawn; None: its name.
+        explanation: a sentence, said at each of its steps.
+
+    Returns:
+        A function of Values and plain numbers, as many as ``value`` has parameters; of any number,
+        if it takes ``*operands``. Its result is a new node.
+
+    Raises:
+        TypeError: name, symbol or explanation is no text; value or partials is no function, or
+            takes another number of operands.
+        ValueError: name or symbol is empty, too long or not printable, or the name is taken.
+
+    Example:
+        >>> cube = primitive("cube", lambda x: x**3, lambda x, out: (3 * x**2,), symbol="cb")
+        >>> x = Value(2.0, "x")
+        >>> J = cube(x)
+        >>> J.backward()
+        >>> J.op, J.data, x.grad
+        ('cb', 8.0, 12.0)
+    """
+    symbol = name if symbol is None else symbol
+    for what, text in (("name", name), ("symbol", symbol)):
+        _check_text(what, text)
+        if not text or brief(text) != text:
+            raise ValueError(
+                f"the {what} of an operation is 1 to 40 printable characters; got {text!r:.60}"
+            )
+    _check_text("explanation", explanation)
+    if name in TABLE:
+        raise ValueError(f"there is an operation {name} already; give yours a name of its own")
+    count, is_open = _operands(name, value)
+    _check_count(name, partials, count)
+
+    @cache
+    def row(arity: int) -> OwnPrimitive:
+        _check_count(name, partials, arity)
+        return own_primitive(name, value, partials, symbol, brief(explanation, 300), arity)
+
+    def operation(*operands: Operand) -> Value:
+        if len(operands) != count and not (is_open and len(operands) > count):
+            more = " or more" if is_open else ""
+            raise TypeError(f"{name} takes {_counted(count)}{more}; got {len(operands)}")
+        return applied(row(len(operands)), *operands)
+
+    operation.__name__ = operation.__qualname__ = name
+    operation.__doc__ = f"{symbol}, as a new node. {explanation}".strip()
+    return operation
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OwnPrimitive(Primitive):
+    """A row that is not in the table.
+
+    Attributes:
+        functions: the value and the partials, as they were given.
+    """
+
+    functions: tuple[Function, Function]
+
+    def __copy__(self) -> OwnPrimitive:
+        return self
+
+    def __deepcopy__(self, memo: object) -> OwnPrimitive:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        for what, function in zip(("value", "partials"), self.functions, strict=True):
+            known: Any = sys.modules.get(getattr(function, "__module__", None) or "")
+            for part in getattr(function, "__qualname__", "?").split("."):
+                known = getattr(known, part, None)
+            if known is not function:
+                raise pickle.PicklingError(
+                    f"{self.name} cannot be pickled: a pickle keeps only the name of a function, "
+                    f"and its {what} is found by none; write it with def, at the top of a module"
+                )
+        given = (self.name, *self.functions, self.symbol, self.explanation, self.arity)
+        return own_primitive, given
+
+
+def own_primitive(
+    name: str, value: Function, partials: Function, symbol: str, explanation: str, arity: int
+) -> OwnPrimitive:
+    """The row of an operation of one's own, for so many operands."""
+
+    def checked_value(m: Any, *operands: Any) -> Any:
+        found = _called(value, operands)
+        if m is not FLOATS:
+            return _passed(found)
+        return found if type(found) is float else _number(found, name, "value", "one number")
+
+    def checked_partials(m: Any, *operands: Any) -> tuple[Any, ...]:
+        found = _called(partials, operands)
+        is_one = arity == 1 and not isinstance(found, (tuple, list))  # 2 * x instead of (2 * x,)
+        if m is FLOATS and isinstance(found, np.ndarray) and found.ndim == 1:
+            found, is_one = found.tolist(), False
+        slopes = (found,) if is_one else found
+        said = f"a tuple of {arity} numbers" if arity > 1 else "a tuple of 1 number, (slope,)"
+        if not isinstance(slopes, (tuple, list)) or len(slopes) != arity:
+            raise _wrong(name, "partials", f"{said}, one for each operand", found)
+        if m is not FLOATS:
+            return tuple(map(_passed, slopes))
+        return tuple(_number(slope, name, "partials", said) for slope in slopes)
+
+    return OwnPrimitive(
+        name, symbol, arity, checked_value, checked_partials, domain="other operands ({error})",
+        explanation=explanation, functions=(value, partials),
+    )  # fmt: skip
+
+
+def _called(function: Function, operands: Sequence[Any]) -> Any:
+    """What a function gives; where it gives none, an error of a kind that the engine knows."""
+    try:
+        return function(*operands)
+    except (ArithmeticError, ValueError) as error:
+        kind = next(kind for kind in _KINDS if isinstance(error, kind))
+        raise kind(str(error) or type(error).__name__) from error
+
+
+def _passed(x: Any) -> Any:
+    """What was computed with something else than floats; if it is a number, as a float."""
+    return float(x) if isinstance(x, Real) else x
+
+
+def _number(x: Any, name: str, what: str, said: str) -> float:
+    """One number that a function gave."""
+    if isinstance(x, Complex) and not isinstance(x, Real):  # (-1) ** 0.5: there is no real one
+        raise ValueError(f"{what} gives the complex number {x:.4g}")
+    try:
+        return as_number(x, name)
+    except TypeError:
+        raise _wrong(name, what, said, x) from None
+
+
+def _wrong(name: str, what: str, said: str, found: Any) -> TypeError:
+    """The error for a function that gives something else."""
+    hint = ""
+    if found is None:
+        hint = "; is a return missing?"
+    if isinstance(found, Value):
+        hint = "; it computes with plain numbers, and a Value that it needs is to be an operand"
+    return TypeError(
+        f"{what} of {name} is to return {said}; got {type(found).__name__} {found!r:.60}{hint}"
+    )
+
+
+def _check_text(what: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(
+            f"the {what} of an operation is text; got {type(text).__name__} {text!r:.60}"
+        )
+
+
+def _counted(count: int) -> str:
+    return "1 operand" if count == 1 else f"{count} operands"
+
+
+def _operands(name: str, value: object) -> tuple[int, bool]:
+    """How many operands a function takes, and whether it takes more; a default is no operand."""
+    signature = _signature(name, "value", value)
+    if signature is None:
+        return 1, True
+    every = signature.parameters.values()
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    count = sum(each.kind in places and each.default is each.empty for each in every)
+    is_open = any(each.kind is each.VAR_POSITIONAL for each in every)
+    if not count and not is_open:
+        raise TypeError(f"value of {name} is to take at least one operand; it is value{signature}")
+    return max(count, 1), is_open
+
+
+def _check_count(name: str, partials: object, count: int) -> None:
+    """Refuse partials that do not take so many operands and the value."""
+    signature = _signature(name, "partials", partials)
+    try:
+        if signature is not None:
+            signature.bind(*range(count + 1))
+    except TypeError:
+        raise TypeError(
+            f"partials of {name} is to take {_counted(count)} and then out, the value; "
+            f"it is partials{signature}"
+        ) from None
+
+
+def _signature(name: str, what: str, function: object) -> inspect.Signature | None:
+    """The signature of a function; None for a built-in one that has none."""
+    if not callable(function):
+        raise TypeError(
+            f"{what} of {name} is a function; got {type(function).__name__} {function!r:.60}"
+        )
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
