@@ -214,19 +214,17 @@ class Tape:
         value = np.empty(call.items)
         slopes, rows = np.zeros(len(call.numbers)), np.empty((len(call.arrays), call.items))
         rows[~known] = 0.0
-        most = int(np.clip(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256, 16384))
+        filled = [row for row, is_known in zip(rows, known, strict=True) if is_known]
+        most = int(np.clip(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256, 32768))
         size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
         for start in range(0, call.items, size):
             block = slice(start, min(start + size, call.items))
             program = self._program(call.is_array, block.stop - start)
-            value[block] = program.run(numbers, [x[block] for x in arrays])
+            program.run(numbers, [x[block] for x in arrays], value[block])
             if gradient:
-                of_numbers, of_arrays = program.sweep()
+                of_numbers, _ = program.sweep([row[block] for row in filled])
                 slopes[used[~call.is_array]] += of_numbers
-                if known.all():  # + 0.0: not -0.0, as it is when it is added to a leaf's grad
-                    np.add(of_arrays, 0.0, out=rows[:, block])
-                else:
-                    rows[known, block] = of_arrays + 0.0
+            program.give_back()
         return value, slopes, rows
 
     def _plan(self, is_array: Flags) -> Plan:
