@@ -232,10 +232,10 @@ class _Arrays:
         # Of the difference; but a difference of two infinities says nothing, so they are clipped.
         if b != 0.0:
             limit = np.finfo(float).max / 2
-            a, b = (self._program.call(np.clip, x, -limit, limit) if isinstance(x, _Array) else x
+            a, b = (self._program.call(np.ndarray.clip, x, -limit, limit) if isinstance(x, _Array) else x
                     for x in (a, b))
             a = a - b
-        above = self.ceil(self._program.call(np.clip, a, 0.0, 1.0))
+        above = self.ceil(self._program.call(np.ndarray.clip, a, 0.0, 1.0))
         return above + self.is_zero(a) * tie if tie else above
 
     def is_zero(self, a: Any) -> Any:
@@ -484,9 +484,9 @@ class Program:
 
     def give_back(self) -> None:
         """Keep none of the arrays that ``run`` and ``sweep`` were given."""
-        for buffer in (self.values[1], self.adjoints[1]):
-            for place, row in enumerate(buffer):
-                self._lend(buffer, place, row)
+        for end, spots in self._spots.items():
+            for holder, key in spots:
+                holder[key] = self._rows[end]
 
     # ---- making calls ----
 
@@ -500,8 +500,9 @@ class Program:
 
     def call(self, function: Callable[..., Any], *operands: Any) -> _Array:
         """Add a call; what it gives, in a temporary array."""
-        plain = [x.plain() if isinstance(x, _Array) else x for x in operands]
-        shape = np.broadcast_shapes(*(x.shape for x in plain if isinstance(x, np.ndarray)))
+        # NumPy takes an array without dimensions sooner than a number.
+        plain = [x.plain() if isinstance(x, _Array) else np.asarray(x) for x in operands]
+        shape = np.broadcast_shapes(*(x.shape for x in plain))
         out = self.temporary(shape)
         self.add(function, *plain, out=out)
         return _Array(self, out)

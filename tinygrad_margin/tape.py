@@ -33,6 +33,7 @@ from tinygrad_margin.sweep import named, operation
 _ROWS = list(TABLE.values())
 _SMALL = 150  # operations; up to here a single evaluation runs as a Python function
 _CACHE = 2**18  # numbers that a block of items may take: they are to fit into a processor's cache
+_MOST = 2**15  # items of a block
 _KEPT = 8  # programs, and plans
 _Key = TypeVar("_Key")
 _Made = TypeVar("_Made")
@@ -215,7 +216,7 @@ class Tape:
         slopes, rows = np.zeros(len(call.numbers)), np.empty((len(call.arrays), call.items))
         rows[~known] = 0.0
         filled = [row for row, is_known in zip(rows, known, strict=True) if is_known]
-        most = int(np.clip(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256, 32768))
+        most = min(max(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256), _MOST)
         size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
         for start in range(0, call.items, size):
             block = slice(start, min(start + size, call.items))
@@ -224,6 +225,7 @@ class Tape:
             if gradient:
                 of_numbers, _ = program.sweep([row[block] for row in filled])
                 slopes[used[~call.is_array]] += of_numbers
+        for program in self._programs.values():
             program.give_back()
         return value, slopes, rows
 
