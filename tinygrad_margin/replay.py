@@ -623,8 +623,7 @@ class Program:
         if isinstance(contribution, np.ndarray):
             contribution = _Array(self, contribution)
         if isinstance(contribution, _Array) and contribution.x.ndim > places.ndim + space:
-            x = contribution.x  # the same for all items: add up over them
-            x = x[..., 0] if x.shape[-1] == 1 else self.added_up(x, x.ndim - 1)
+            x = self.added_up(contribution.x, contribution.x.ndim - 1)  # over the items
             contribution = _Array(self, x, contribution.factor)
         if nodes.shape == (1,):
             self._hand_one(nodes, contribution)
