@@ -32,8 +32,8 @@ from tinygrad_margin.sweep import named, operation
 
 _ROWS = list(TABLE.values())
 _SMALL = 150  # operations; up to here a single evaluation runs as a Python function
-_CACHE = 2**18  # numbers that a block of items may take: they are to fit into a processor's cache
-_MOST = 2**15  # items of a block
+_CACHE = 2**19  # numbers that a block of items may take: they are to fit into a processor's cache
+_MOST = 2**16  # items of a block
 _KEPT = 8  # programs, and plans
 _Key = TypeVar("_Key")
 _Made = TypeVar("_Made")
