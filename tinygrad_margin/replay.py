@@ -262,12 +262,12 @@ class Plan:
     def __init__(self, record: Record, is_array: Flags) -> None:
         self.record = record
         self.varying = record.reached_by(record.inputs[is_array])
-        known = record.inputs >= 0
         self.slot = np.full(len(record.op), -1)
-        self.sizes = [0, 0]
-        self.place(record.inputs[known & ~is_array], varying=False)
-        self.place(record.inputs[known & is_array], varying=True)
-        self.inputs = tuple(self.sizes)
+        self.inputs = int((~is_array).sum()), int(is_array.sum())
+        self.sizes = list(self.inputs)
+        for nodes in (record.inputs[~is_array], record.inputs[is_array]):
+            places = np.flatnonzero(nodes >= 0)
+            self.slot[nodes[places]] = places
         self.place(np.flatnonzero(~record.live), varying=False)
         self.steps = self._planned()
 
@@ -450,8 +450,7 @@ class Program:
                 values[i] = x
                 self._lend(values, i, values[i])
         is_lent = space and self._lend(values, place, out)
-        with np.errstate(all="ignore"):
-            _do(self._forward)
+        _do(self._forward)
         if out is None:
             return float(self.values[0][place])
         if not is_lent:
@@ -469,8 +468,7 @@ class Program:
         rest = [i for i, x in enumerate(arrays) if not self._lend(adjoints, i, x)]
         for space, places in self._cleared:
             self.adjoints[space][places] = 0.0
-        with np.errstate(all="ignore"):
-            _do(self._backward)
+        _do(self._backward)
         for i in rest:
             np.add(adjoints[i], 0.0, out=arrays[i])
         return self.adjoints[0][: self._inputs[0]], arrays

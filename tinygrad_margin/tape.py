@@ -198,35 +198,26 @@ class Tape:
                 return value, np.array(slopes) + 0.0, no_arrays
             except (ArithmeticError, ValueError):
                 pass  # outside an operation's domain: NumPy gives nan or inf
-        program = self._program(call.is_array, 1)
-        used = self._record.inputs >= 0
-        value = program.run(call.numbers[used], [])
-        slopes = np.zeros(len(used))
-        if gradient:
-            slopes[used] += program.sweep()[0]
+        with np.errstate(all="ignore"):
+            program = self._program(call.is_array, 1)
+            value = program.run(call.numbers, [])
+            slopes = program.sweep()[0] + 0.0 if gradient else np.empty(0)
         return value, slopes, no_arrays
 
     def _batch(self, call: _Call, gradient: bool) -> tuple[Any, Floats, Floats]:
         """A replay over items, in blocks that a processor's cache can hold."""
-        used = self._record.inputs >= 0
-        numbers = call.numbers[used[~call.is_array]]
-        known = used[call.is_array]
-        arrays = [x for x, is_known in zip(call.arrays, known, strict=True) if is_known]
-        value = np.empty(call.items)
-        slopes, rows = np.zeros(len(call.numbers)), np.empty((len(call.arrays), call.items))
-        rows[~known] = 0.0
-        filled = [row for row, is_known in zip(rows, known, strict=True) if is_known]
+        value, rows = np.empty(call.items), np.empty((len(call.arrays), call.items))
+        slopes = np.zeros(len(call.numbers))
         most = min(max(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256), _MOST)
         size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
-        for start in range(0, call.items, size):
-            block = slice(start, min(start + size, call.items))
-            program = self._program(call.is_array, block.stop - start)
-            program.run(numbers, [x[block] for x in arrays], value[block])
-            if gradient:
-                of_numbers, _ = program.sweep([row[block] for row in filled])
-                slopes[used[~call.is_array]] += of_numbers
-        for program in self._programs.values():
-            program.give_back()
+        with np.errstate(all="ignore"):
+            for start in range(0, call.items, size):
+                block = slice(start, min(start + size, call.items))
+                program = self._program(call.is_array, block.stop - start)
+                program.run(call.numbers, [x[block] for x in call.arrays], value[block])
+                if gradient:
+                    slopes += program.sweep([row[block] for row in rows])[0]
+                program.give_back()
         return value, slopes, rows
 
     def _plan(self, is_array: Flags) -> Plan:
