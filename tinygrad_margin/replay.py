@@ -20,7 +20,7 @@ node. Nodes that are computed together stand side by side, so that most calls wo
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -406,6 +406,9 @@ class Program:
         self._finish()
         self._backward = self._without_unread(self._backward)
         self._spots = self._lendable()
+        if varied:
+            self._compute_once()
+            self._reuse_rows()
 
     def _finish(self) -> None:
         """Have the adjoints of the inputs stand in their rows."""
@@ -432,6 +435,54 @@ class Program:
                     if id(x) in found:
                         found[id(x)].append((holder, key))
         return spots
+
+    def _compute_once(self) -> None:
+        """Keep what is asked for twice, of values that have rows, from the first time on."""
+        steady = {id(x) for end, x in self._rows.items() if end[0] == id(self.values[1])}
+
+        def question(call: _Call) -> tuple[Any, ...] | None:
+            function, operands, out = call
+            asked = [float(x).hex() if np.ndim(x) == 0 else id(x) for x in operands]
+            is_steady = {x for x in asked if isinstance(x, int)} <= steady
+            is_new = bool(out) and self.is_temporary(out["out"])
+            return (function, *asked) if is_steady and is_new else None
+
+        times = Counter(question(call) for call in (*self._forward, *self._backward))
+        answers: dict[Any, Floats] = {}
+        kept: dict[int, Floats] = {}
+        for calls in (self._forward, self._backward):
+            before = calls.copy()
+            calls.clear()
+            for call in before:
+                asked, (_, operands, out) = question(call), call
+                operands[:] = [kept.get(id(x), x) for x in operands]
+                if asked is None or times[asked] == 1 or asked not in answers:
+                    calls.append(call)
+                if asked is not None and times[asked] > 1:
+                    x = out["out"]
+                    kept[id(x)] = out["out"] = answers.setdefault(asked, np.empty(x.shape))
+
+    def _reuse_rows(self) -> None:
+        """Have values stand in rows that nobody reads any more: a cache holds few rows."""
+        calls = [*self._forward, *self._backward]
+        single = {
+            id(x) for end, x in self._rows.items()
+            if end[0] == id(self.values[1]) and not self._mixed[end[0]][end[1]]
+        } - {id(self._rows[end]) for end in self._spots.keys() & self._rows.keys()}  # fmt: skip
+        last = {id(x): i for i, (_, operands, _) in enumerate(calls) for x in operands}
+        place: dict[int, Floats] = {}
+        free: list[Floats] = []
+        for i, (function, operands, out) in enumerate(calls):
+            done = [place[x] for x in {id(x) for x in operands} & place.keys() if last[x] == i]
+            operands[:] = [place.get(id(x), x) for x in operands]
+            is_each = isinstance(function, np.ufunc) and function.signature is None
+            free += done if is_each else []  # item by item, a result may replace an operand
+            x = out.get("out")
+            if id(x) in single and id(x) not in place:
+                place[id(x)] = free.pop() if free else x
+            if id(x) in place:
+                out["out"] = place[id(x)]
+            free += [] if is_each else done
 
     # ---- running it ----
 
