@@ -169,15 +169,15 @@ class _Array:
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> _Array:
-        return self + -other
+        return self.__add__(-other)
 
     def __rsub__(self, other: Any) -> _Array:
-        return -self + other
+        return (-self).__add__(other)
 
     def __mul__(self, other: Any) -> _Array:
         if isinstance(other, _Array):
-            product = self.program.call(np.multiply, self.x, other.x)
-            return product * (self.factor * other.factor)
+            x = self.program.call(np.multiply, self.x, other.x).x
+            return _Array(self.program, x, self.factor * other.factor)
         return _Array(self.program, self.x, self.factor * other)
 
     __rmul__ = __mul__
@@ -229,13 +229,13 @@ class _Arrays:
         return self._program.call(np.maximum, a, b)
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
+        clip = partial(self._program.call, np.ndarray.clip)
         # Of the difference; but a difference of two infinities says nothing, so they are clipped.
         if b != 0.0:
             limit = np.finfo(float).max / 2
-            a, b = (self._program.call(np.ndarray.clip, x, -limit, limit) if isinstance(x, _Array) else x
-                    for x in (a, b))
+            a, b = (clip(x, -limit, limit) if isinstance(x, _Array) else x for x in (a, b))
             a = a - b
-        above = self.ceil(self._program.call(np.ndarray.clip, a, 0.0, 1.0))
+        above = self.ceil(clip(a, 0.0, 1.0))  # without a branch for each item
         return above + self.is_zero(a) * tie if tie else above
 
     def is_zero(self, a: Any) -> Any:
@@ -477,11 +477,10 @@ class Program:
             operands[:] = [place.get(id(x), x) for x in operands]
             is_each = isinstance(function, np.ufunc) and function.signature is None
             free += done if is_each else []  # item by item, a result may replace an operand
-            x = out.get("out")
-            if id(x) in single and id(x) not in place:
-                place[id(x)] = free.pop() if free else x
-            if id(x) in place:
-                out["out"] = place[id(x)]
+            for x in out.values():
+                if id(x) in single and id(x) not in place:
+                    place[id(x)] = free.pop() if free else x
+                out["out"] = place.get(id(x), x)
             free += [] if is_each else done
 
     # ---- running it ----
@@ -494,19 +493,17 @@ class Program:
         ``out`` is filled, if it is given.
         """
         values, (space, place) = self.values[1], self._root
-        out = np.empty(self.items) if out is None and space else out
+        result = np.empty(self.items if space else 0) if out is None else out
         self.values[0][: self._inputs[0]] = numbers
         for i, x in enumerate(arrays):
             if x.strides != values.strides[1:] or not self._lend(values, i, x):
                 values[i] = x
                 self._lend(values, i, values[i])
-        is_lent = space and self._lend(values, place, out)
+        is_lent = space and self._lend(values, place, result)
         _do(self._forward)
-        if out is None:
-            return float(self.values[0][place])
         if not is_lent:
-            out[:] = self.values[space][place]
-        return out
+            result[:] = self.values[space][place]
+        return result if space else float(self.values[0][place])
 
     def sweep(self, arrays: Sequence[Floats] | None = None) -> tuple[Floats, Sequence[Floats]]:
         """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays.
@@ -515,14 +512,14 @@ class Program:
         next sweep.
         """
         adjoints = self.adjoints[1]
-        arrays = np.empty((self._inputs[1], self.items)) if arrays is None else arrays
-        rest = [i for i, x in enumerate(arrays) if not self._lend(adjoints, i, x)]
+        filled: Any = np.empty((self._inputs[1], self.items)) if arrays is None else arrays
+        rest = [i for i, x in enumerate(filled) if not self._lend(adjoints, i, x)]
         for space, places in self._cleared:
             self.adjoints[space][places] = 0.0
         _do(self._backward)
         for i in rest:
-            np.add(adjoints[i], 0.0, out=arrays[i])
-        return self.adjoints[0][: self._inputs[0]], arrays
+            np.add(adjoints[i], 0.0, out=filled[i])
+        return self.adjoints[0][: self._inputs[0]], filled
 
     def _lend(self, buffer: Floats, place: int, x: Floats) -> bool:
         """Have the calls use an array instead of a row of the buffer, if they can."""
@@ -569,9 +566,9 @@ class Program:
     def into(self, target: Floats, result: Any) -> None:
         """Have a result stand in the target: the last call writes there at once, if it can."""
         x = result.plain() if isinstance(result, _Array) else result
-        out = self.calls[-1][2] if self.calls else {}
-        if out.get("out") is x and x.shape == target.shape and self.is_temporary(x):
-            out["out"] = target
+        last = self.calls[-1][2] if self.calls else {}
+        if "out" in last and last["out"] is x and x.shape == target.shape and self.is_temporary(x):
+            last["out"] = target
         else:
             self.add(np.copyto, target, x)
 
