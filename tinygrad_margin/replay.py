@@ -371,7 +371,8 @@ class Program:
         items: how many items there are.
 
     Attributes:
-        values: the values of what is uniform (n,), and of what varies (n, items).
+        values: the values of what is uniform (n,), and of what varies (n, items); a row that
+            nobody reads any more may hold another value.
         adjoints: theirs, alike.
     """
 
