@@ -2,6 +2,7 @@ import itertools
 import math
 import pickle
 import random
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -203,6 +204,53 @@ def test_what_it_gives_is_not_overwritten_by_the_next_replay():
     tape.value_and_grad([np.array([5.0, 6.0])])
     np.testing.assert_array_equal(first[0], [1.0, 4.0])
     np.testing.assert_array_equal(first[1][0], [2.0, 4.0])
+
+
+def test_a_tape_keeps_neither_inputs_nor_results():
+    a, b = Value(1.0), Value(2.0)
+    tape = Tape(a * b + a, [a, b])
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    value, slopes = tape.value_and_grad([x, y])
+    tape.value([x, y])
+    kept = [weakref.ref(each) for each in (x, y, value, *(s.base for s in slopes))]
+    del x, y, value, slopes
+    assert [each() for each in kept] == [None] * 5
+
+
+def test_inputs_that_are_columns_of_a_table_or_one_array_twice():
+    a, b, unused = Value(1.0), Value(2.0), Value(3.0)
+    tape = Tape((a - b) * a, [a, b, unused])
+    table = np.random.default_rng(7).uniform(-1, 1, (6, 3))
+    for x, y, z in (table.T, table[::-1].T, [table[:, 0]] * 3, table[:3].copy()):
+        value, slopes = tape.value_and_grad([x, y, z])
+        np.testing.assert_allclose(value, (x - y) * x, rtol=1e-12)
+        np.testing.assert_allclose(slopes[0], 2 * x - y, rtol=1e-12)
+        np.testing.assert_array_equal(slopes[1], -x)
+        np.testing.assert_array_equal(slopes[2], 0.0)
+
+
+def test_a_gradient_of_zero_has_no_sign():
+    a, b = Value(1.0), Value(2.0)
+    tape = Tape((a - b).relu(), [a, b])  # at rest: 1 · 0 and −1 · 0
+    for slope in tape.value_and_grad([np.zeros(3), np.ones(3)])[1]:
+        assert not np.signbit(slope).any()
+
+
+def test_the_step_of_an_item_that_is_no_number_or_tiny():
+    x = Value(1.0)
+    many = np.array([math.nan, math.inf, -math.inf, 5e-324, -5e-324, 0.0, -0.0])
+    for J, tie in ((x.relu(), 0.0), (maximum(x, 0.0), 0.5), (minimum(0.0, -x), -0.5)):
+        slope = Tape(J, [x]).value_and_grad([many])[1][0]
+        high = math.copysign(1.0, tie) if tie else 1.0
+        np.testing.assert_array_equal(slope, [math.nan, high, 0.0, high, 0.0, tie, tie])
+
+
+def test_a_tiny_graph_takes_few_passes_over_its_items():
+    a, b = Value(1.0), Value(2.0)
+    order = topological_order(((a + b) - (a * b + b**3)) ** 2 / 2)
+    program = Program(Plan(Record(order, [a, b]), np.ones(2, bool)), 4)
+    assert len(program._forward) == 8
+    assert len(program._backward) == 9  # b² is there from b³, and no sign is a pass of its own
 
 
 @pytest.mark.parametrize("big", [False, True])

@@ -20,7 +20,7 @@ node. Nodes that are computed together stand side by side, so that most calls wo
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -169,33 +169,50 @@ def _forgiving(
 
 
 class _Array:
-    """An array that a call will have filled; arithmetic on it adds calls to the program."""
+    """factor · x, where a call will have filled x; arithmetic on it adds calls to the program.
 
-    __slots__ = ("program", "x")
+    The factor waits: the next call may take it in, and subtract instead of add.
+    """
 
-    def __init__(self, program: Program, x: Floats) -> None:
-        self.program, self.x = program, x
+    __slots__ = ("factor", "program", "x")
+
+    def __init__(self, program: Program, x: Any, factor: float = 1.0) -> None:
+        self.program, self.x, self.factor = program, x, factor
+
+    def plain(self) -> Any:
+        """The array, with the factor multiplied in."""
+        if self.factor == 1.0:
+            return self.x
+        if self.factor == -1.0:
+            return self.program.call(np.negative, self.x).x
+        return self.program.call(np.multiply, self.x, self.factor).x
+
+    def signed(self) -> _Array:
+        """The same, with a factor that is 1 or −1."""
+        return self if abs(self.factor) == 1.0 else _Array(self.program, self.plain())
 
     def __add__(self, other: Any) -> _Array:
-        return self.program.call(np.add, self, other)
+        a, b = self.signed(), _Array(self.program, other)
+        if isinstance(other, _Array):
+            b = other.signed()
+        if a.factor == b.factor:
+            return self.program.call(np.add, a.x, b.x) * a.factor
+        more, less = (a, b) if a.factor > b.factor else (b, a)
+        return self.program.call(np.subtract, more.x, less.x)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> _Array:
-        return self.program.call(np.subtract, self, other)
+        return self.__add__(-other)
 
     def __rsub__(self, other: Any) -> _Array:
-        return self.program.call(np.subtract, other, self)
+        return (-self).__add__(other)
 
     def __mul__(self, other: Any) -> _Array:
-        if isinstance(other, float):
-            function, operands, out = self.program.last
-            if function is np.multiply and out is self.x and isinstance(operands[1], float):
-                self.program.calls.pop()  # one factor instead of two
-                return _Array(self.program, operands[0]) * (operands[1] * other)
-            if abs(other) == 1.0:
-                return self if other > 0 else -self
-        return self.program.call(np.multiply, self, other)
+        if isinstance(other, _Array):
+            x = self.program.call(np.multiply, self.x, other.x).x
+            return _Array(self.program, x, self.factor * other.factor)
+        return _Array(self.program, self.x, self.factor * other)
 
     __rmul__ = __mul__
 
@@ -208,7 +225,7 @@ class _Array:
         return self.program.call(np.divide, other, self)
 
     def __neg__(self) -> _Array:
-        return self.program.call(np.negative, self)
+        return self * -1.0
 
 
 class _Arrays:
@@ -246,15 +263,14 @@ class _Arrays:
         return self._program.call(np.maximum, a, b)
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
+        clip = partial(self._program.call, np.ndarray.clip)
         # Of the difference; but a difference of two infinities says nothing, so they are clipped.
         if b != 0.0:
             limit = np.finfo(float).max / 2
-            clip = [
-                self._program.call(np.clip, x, -limit, limit) if isinstance(x, _Array) else x
-                for x in (a, b)
-            ]
-            a = clip[0] - clip[1]
-        return self._program.call(np.heaviside, a, tie)
+            a, b = (clip(x, -limit, limit) if isinstance(x, _Array) else x for x in (a, b))
+            a = a - b
+        above = self.ceil(clip(a, 0.0, 1.0))  # without a branch for each item
+        return above + self.is_zero(a) * tie if tie else above
 
     def is_zero(self, a: Any) -> Any:
         if isinstance(a, _Array):
@@ -274,21 +290,19 @@ class Plan:
         slot: the place of each node among those that are uniform, or among those that vary.
         sizes: how many places there are of either kind.
         inputs: how many of them are inputs, which come first.
-        alone: the nodes that are a step of their own.
         steps: what is computed together, in order.
     """
 
     def __init__(self, record: Record, is_array: Flags) -> None:
         self.record = record
         self.varying = record.reached_by(record.inputs[is_array])
-        known = record.inputs >= 0
         self.slot = np.full(len(record.op), -1)
-        self.sizes = [0, 0]
-        self.place(record.inputs[known & ~is_array], varying=False)
-        self.place(record.inputs[known & is_array], varying=True)
-        self.inputs = tuple(self.sizes)
+        self.inputs = int((~is_array).sum()), int(is_array.sum())
+        self.sizes = list(self.inputs)
+        for nodes in (record.inputs[~is_array], record.inputs[is_array]):
+            places = np.flatnonzero(nodes >= 0)
+            self.slot[nodes[places]] = places
         self.place(np.flatnonzero(~record.live), varying=False)
-        self.alone = np.zeros(len(record.op), bool)
         self.steps = self._planned()
 
     def place(self, nodes: Places, *, varying: bool) -> None:
@@ -402,13 +416,14 @@ class Program:
         items: how many items there are.
 
     Attributes:
-        values: the values of what is uniform (n,), and of what varies (n, items).
+        values: the values of what is uniform (n,), and of what varies (n, items); a row that
+            nobody reads any more may hold another value.
         adjoints: theirs, alike.
     """
 
     def __init__(self, plan: Plan, items: int) -> None:
         self.items, self.record, self.varying = items, plan.record, plan.varying
-        self.slot, self.alone, self._inputs = plan.slot, plan.alone, plan.inputs
+        self.slot, self._inputs = plan.slot, plan.inputs
         uniform, varied = plan.sizes
         self.values = np.zeros(uniform), np.zeros((varied, items))
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
@@ -418,59 +433,158 @@ class Program:
         self._arena: list[Floats] = []
         self._taken = 0
         self._cleared: list[tuple[int, Places]] = []
+        self._rows: dict[tuple[int, int], Floats] = {}
+        self._mixed = {id(x): np.zeros(len(x), bool) for x in (*self.values, *self.adjoints)}
         self._forward = self.calls = list[_Call]()
         for step in plan.steps:
             self._taken = 0
             step.forward(self)
-        self._root = int(self.varying[-1]), int(self.slot[-1])
-        self._written = [np.zeros(size, bool) for size in plan.sizes]
-        self._written[self._root[0]][self._root[1]] = True
-        self._handed = self.slot.copy()  # where the adjoint of each node stands
         root = len(self.record.op) - 1
-        seed = 1.0 if self._root[0] else float(items)
-        self._known = {root: seed} if self.alone[root] else {}
+        self._root = int(self.varying[root]), int(self.slot[root])
+        self._written = [np.zeros(size, bool) for size in plan.sizes]
+        self._handed = self.slot.copy()  # where the adjoint of each node stands
+        # But not of these, which were handed on one by one: theirs is a number, or ±1 · an array.
+        self._lone: dict[int, Any] = {root: 1.0 if self._root[0] else float(items)}
         self._backward = self.calls = list[_Call]()
         for step in reversed(plan.steps):
             self._taken = 0
             step.backward(self)
-        for space, inputs in enumerate(self._inputs):
-            self.clear(space, np.flatnonzero(~self._written[space][:inputs]))
+        self._finish()
         self._backward = self._without_unread(self._backward)
+        self._spots = self._lendable()
+        if varied:
+            self._compute_once()
+            self._reuse_rows()
+
+    def _finish(self) -> None:
+        """Have the adjoints of the inputs stand in their rows."""
+        for node in self.record.inputs[self.record.inputs >= 0].tolist():
+            if node in self._lone and self.varying[node]:
+                self._taken = 0
+                self._lone[node] = self._lone[node] + 0.0  # not -0.0: as when added to a grad
+            self.settle(np.array([node]))
+        for space, count in enumerate(self._inputs):
+            self.clear(space, np.flatnonzero(~self._written[space][:count]))
+
+    def _lendable(self) -> dict[tuple[int, int], list[tuple[Any, Any]]]:
+        """Where the calls use a row of an input or of J, if they use it by itself only."""
+        (space, root), count = self._root, self._inputs[1]
+        ends = {(id(x), i) for x in (self.values[1], self.adjoints[1]) for i in range(count)}
+        if space:
+            ends ^= {(id(self.values[1]), root)}  # an input that is J itself is both: copy it
+        ends -= {(x, i) for x, i in ends if self._mixed[x][i]}
+        spots: dict[tuple[int, int], list[tuple[Any, Any]]] = {end: [] for end in ends}
+        found = {id(self._rows[end]): spots[end] for end in ends & self._rows.keys()}
+        for _, operands, out in (*self._forward, *self._backward) if found else ():
+            for holder, items in ((operands, enumerate(operands)), (out, out.items())):
+                for key, x in items:
+                    if id(x) in found:
+                        found[id(x)].append((holder, key))
+        return spots
+
+    def _compute_once(self) -> None:
+        """Keep what is asked for twice, of values that have rows, from the first time on."""
+        steady = {id(x) for end, x in self._rows.items() if end[0] == id(self.values[1])}
+
+        def question(call: _Call) -> tuple[Any, ...] | None:
+            function, operands, out = call
+            asked = [float(x).hex() if np.ndim(x) == 0 else id(x) for x in operands]
+            is_steady = {x for x in asked if isinstance(x, int)} <= steady
+            is_new = bool(out) and self.is_temporary(out["out"])
+            return (function, *asked) if is_steady and is_new else None
+
+        times = Counter(question(call) for call in (*self._forward, *self._backward))
+        answers: dict[Any, Floats] = {}
+        kept: dict[int, Floats] = {}
+        for calls in (self._forward, self._backward):
+            before = calls.copy()
+            calls.clear()
+            for call in before:
+                asked, (_, operands, out) = question(call), call
+                operands[:] = [kept.get(id(x), x) for x in operands]
+                if asked is None or times[asked] == 1 or asked not in answers:
+                    calls.append(call)
+                if asked is not None and times[asked] > 1:
+                    x = out["out"]
+                    kept[id(x)] = out["out"] = answers.setdefault(asked, np.empty(x.shape))
+
+    def _reuse_rows(self) -> None:
+        """Have values stand in rows that nobody reads any more: a cache holds few rows."""
+        calls = [*self._forward, *self._backward]
+        single = {
+            id(x) for end, x in self._rows.items()
+            if end[0] == id(self.values[1]) and not self._mixed[end[0]][end[1]]
+        } - {id(self._rows[end]) for end in self._spots.keys() & self._rows.keys()}  # fmt: skip
+        last = {id(x): i for i, (_, operands, _) in enumerate(calls) for x in operands}
+        place: dict[int, Floats] = {}
+        free: list[Floats] = []
+        for i, (function, operands, out) in enumerate(calls):
+            done = [place[x] for x in {id(x) for x in operands} & place.keys() if last[x] == i]
+            operands[:] = [place.get(id(x), x) for x in operands]
+            is_each = isinstance(function, np.ufunc) and function.signature is None
+            free += done if is_each else []  # item by item, a result may replace an operand
+            for x in out.values():
+                if id(x) in single and id(x) not in place:
+                    place[id(x)] = free.pop() if free else x
+                out["out"] = place.get(id(x), x)
+            free += [] if is_each else done
 
     # ---- running it ----
 
-    def run(self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats]) -> Any:
+    def run(
+        self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats], out: Floats | None = None
+    ) -> Any:
         """J at these inputs: one number for each input that is none, one array for each other.
 
-        What it gives, if it varies, holds until the next run.
+        ``out`` is filled, if it is given.
         """
+        values, (space, place) = self.values[1], self._root
+        result = np.empty(self.items if space else 0) if out is None else out
         self.values[0][: self._inputs[0]] = numbers
-        for row, x in zip(self.values[1], arrays, strict=False):
-            row[:] = x
-        with np.errstate(all="ignore"):
-            _do(self._forward)
-        space, place = self._root
-        return self.values[space][place] if space else float(self.values[0][place])
+        for i, x in enumerate(arrays):
+            if x.strides != values.strides[1:] or not self._lend(values, i, x):
+                values[i] = x
+                self._lend(values, i, values[i])
+        is_lent = space and self._lend(values, place, result)
+        _do(self._forward)
+        if not is_lent:
+            result[:] = self.values[space][place]
+        return result if space else float(self.values[0][place])
 
-    def sweep(self) -> tuple[Floats, Floats]:
+    def sweep(self, arrays: Sequence[Floats] | None = None) -> tuple[Floats, Sequence[Floats]]:
         """∂J/∂input at the inputs of ``run``: for the numbers (over all items) and the arrays.
 
-        They hold until the next sweep.
+        ``arrays`` are filled, if they are given. What is there for the numbers holds until the
+        next sweep.
         """
-        space, place = self._root
-        for each, places in self._cleared:
-            self.adjoints[each][places] = 0.0
-        self.adjoints[space][place] = 1.0 if space else self.items
-        with np.errstate(all="ignore"):
-            _do(self._backward)
-        (numbers, arrays), (uniform, varied) = self.adjoints, self._inputs
-        return numbers[:uniform], arrays[:varied]
+        adjoints = self.adjoints[1]
+        filled: Any = np.empty((self._inputs[1], self.items)) if arrays is None else arrays
+        rest = [i for i, x in enumerate(filled) if not self._lend(adjoints, i, x)]
+        for space, places in self._cleared:
+            self.adjoints[space][places] = 0.0
+        _do(self._backward)
+        for i in rest:
+            np.add(adjoints[i], 0.0, out=filled[i])
+        return self.adjoints[0][: self._inputs[0]], filled
+
+    def _lend(self, buffer: Floats, place: int, x: Floats) -> bool:
+        """Have the calls use an array instead of a row of the buffer, if they can."""
+        spots = self._spots.get((id(buffer), place))
+        for holder, key in spots or ():
+            holder[key] = x[None]
+        return spots is not None
+
+    def give_back(self) -> None:
+        """Keep none of the arrays that ``run`` and ``sweep`` were given."""
+        for end, spots in self._spots.items():
+            for holder, key in spots:
+                holder[key] = self._rows[end]
 
     # ---- making calls ----
 
     def add(self, function: Callable[..., Any], *operands: Any, out: Floats | None = None) -> None:
         """Add a call."""
-        self.calls.append((function, operands, out))
+        self.calls.append((function, list(operands), {} if out is None else {"out": out}))
 
     def take(self, x: Floats, places: Places, out: Floats) -> None:
         """Add a call that gathers rows."""
@@ -478,8 +592,9 @@ class Program:
 
     def call(self, function: Callable[..., Any], *operands: Any) -> _Array:
         """Add a call; what it gives, in a temporary array."""
-        plain = [x.x if isinstance(x, _Array) else x for x in operands]
-        shape = np.broadcast_shapes(*(x.shape for x in plain if isinstance(x, np.ndarray)))
+        # NumPy takes an array without dimensions sooner than a number.
+        plain = [x.plain() if isinstance(x, _Array) else np.asarray(x) for x in operands]
+        shape = np.broadcast_shapes(*(x.shape for x in plain))
         out = self.temporary(shape)
         self.add(function, *plain, out=out)
         return _Array(self, out)
@@ -496,13 +611,26 @@ class Program:
 
     def into(self, target: Floats, result: Any) -> None:
         """Have a result stand in the target: the last call writes there at once, if it can."""
-        x = result.x if isinstance(result, _Array) else result
-        if self.calls and isinstance(x, np.ndarray) and x.shape == target.shape:
-            function, operands, out = self.calls[-1]
-            if out is x:
-                self.calls[-1] = (function, operands, target)
-                return
-        self.add(np.copyto, target, x)
+        x = result.plain() if isinstance(result, _Array) else result
+        last = self.calls[-1][2] if self.calls else {}
+        if "out" in last and last["out"] is x and x.shape == target.shape and self.is_temporary(x):
+            last["out"] = target
+        else:
+            self.add(np.copyto, target, x)
+
+    def is_temporary(self, x: Floats) -> bool:
+        """Will the next steps overwrite it?"""
+        return any(x.base is whole for whole in self._arena)
+
+    def window(self, buffer: Floats, places: Places) -> Floats | None:
+        """The places of a buffer as a view, if they lie at even distances."""
+        if places.shape != (1,):
+            self._mixed[id(buffer)][places] = True
+            return _window(buffer, places)
+        key = id(buffer), int(places[0])
+        if key not in self._rows:
+            self._rows[key] = buffer[key[1] : key[1] + 1]
+        return self._rows[key]
 
     def read(
         self, nodes: Places, of: tuple[Floats, Floats] | None = None, at: Places | None = None
@@ -511,7 +639,7 @@ class Program:
         space = int(self.varying[nodes.flat[0]])
         buffer = (self.values if of is None else of)[space]
         places = (self.slot if at is None else at)[nodes]
-        view = _window(buffer, places)
+        view = self.window(buffer, places)
         if view is None:
             view = self.temporary((*nodes.shape, *buffer.shape[1:]))
             self.take(buffer, places, out=view)
@@ -522,7 +650,8 @@ class Program:
         """Let nodes that are used once have the adjoints of the source, without a copy."""
         record = self.record
         if (
-            (record.uses[nodes] > 1).any()
+            nodes.size == 1  # handed on without a copy in any case
+            or (record.uses[nodes] > 1).any()
             or (record.op[nodes] < 0).any()
             or (self.varying[nodes] != self.varying[source]).any()
         ):
@@ -538,43 +667,64 @@ class Program:
         x = self.read(nodes)
         return x[..., None] if varying and not self.varying[nodes.flat[0]] else x
 
-    @property
-    def last(self) -> _Call:
-        """The call added last."""
-        return self.calls[-1] if self.calls else (np.copyto, (), None)
-
     def upstream(self, nodes: Places) -> Floats:
         """The adjoints of nodes, which nothing will add to any more."""
+        self.settle(nodes)
         return self.read(nodes, self.adjoints, self._handed)
 
-    def known(self, nodes: Places) -> float | None:
-        """The adjoint of a node that is a step of its own, if it is the same number always."""
-        return self._known.get(int(nodes.flat[0]))
+    def adjoint(self, nodes: Places) -> Any:
+        """The same, but a number where it is the same number for all items always."""
+        found = self._lone.get(int(nodes[0])) if len(nodes) == 1 else None
+        return _Array(self, self.upstream(nodes)) if found is None else found
+
+    def settle(self, nodes: Places) -> None:
+        """Have the adjoints of nodes stand in their rows."""
+        for node in self._lone.keys() & set(nodes.ravel().tolist()) if self._lone else ():
+            given = self._lone.pop(node)
+            target = self.read(np.array([node]), self.adjoints)
+            if not (isinstance(given, _Array) and given.x is target and given.factor == 1.0):
+                self.into(target, given)
+            self._written[int(self.varying[node])][self.slot[node]] = True
 
     def clear(self, space: int, places: Places) -> None:
         """Have these adjoints start at 0."""
         if places.size:
             self._cleared.append((space, places))
             self._written[space][places] = True
+            self._mixed[id(self.adjoints[space])][places] = True
+
+    def _hand_one(self, nodes: Places, contribution: Any) -> None:
+        """Add to the adjoint of one node. An array that stays as it is need not be copied."""
+        node, target = int(nodes[0]), self.read(nodes, self.adjoints)
+        if node in self._lone:
+            contribution = self._lone[node] + contribution
+        elif self._written[int(self.varying[node])][self.slot[node]]:
+            contribution = _Array(self, target) + contribution
+        if isinstance(contribution, _Array):
+            found = contribution.signed()
+            if self.is_temporary(found.x) or found.x.shape != target.shape:
+                self.into(target, found.x)
+                found = _Array(self, target, found.factor)
+            contribution = found
+        self._lone[node] = contribution
 
     def hand(self, nodes: Places, contribution: Any) -> None:
         """Add to the adjoints of nodes what a step hands to them."""
         if not self.record.live[nodes].any():
             return
         space, places = int(self.varying[nodes.flat[0]]), self.slot[nodes]
-        if isinstance(contribution, float):  # each item hands on the same
-            node = int(nodes.flat[0])
-            if self._root[0] > space:
-                contribution *= self.items
-            elif self.alone[node] and self.record.uses[node] == 1:
-                self._known[node] = contribution
-                return
-        x = contribution.x if isinstance(contribution, _Array) else contribution
+        if isinstance(contribution, np.ndarray):
+            contribution = _Array(self, contribution)
+        if isinstance(contribution, _Array) and contribution.x.ndim > places.ndim + space:
+            x = self.added_up(contribution.x, contribution.x.ndim - 1)  # over the items
+            contribution = _Array(self, x, contribution.factor)
+        if nodes.shape == (1,):
+            self._hand_one(nodes, contribution)
+            return
+        self.settle(nodes)
         shape = (*places.shape, self.items) if space else places.shape
-        if not isinstance(x, np.ndarray):
-            x = np.full(shape, float(x))
-        if not space and x.ndim > places.ndim:  # the same for all items: add up over them
-            x = x[..., 0] if x.shape[-1] == 1 else self.added_up(x, x.ndim - 1)
+        is_number = not isinstance(contribution, _Array)
+        x = np.full(shape, contribution) if is_number else contribution.plain()
         for axis in reversed(range(places.ndim)):  # the same nodes all along an axis
             if places.shape[axis] > 1 and (places == places.take([0], axis)).all():
                 x = self.added_up(
@@ -594,7 +744,7 @@ class Program:
             places, x = distinct, self.temporary((len(distinct), *whole.shape[1:]))
             self.add(np.add.reduceat, ordered, start, 0, out=x)
         written = self._written[space][places]
-        target = _window(self.adjoints[space], places)
+        target = self.window(self.adjoints[space], places)
         if not written.any():
             self._written[space][places] = True
             if target is None:
@@ -615,7 +765,7 @@ class Program:
         kept = []
         for call in reversed(calls):
             function, operands, out = call
-            target = id(out.base) if out is not None else 0
+            target = id(out["out"].base) if out else 0
             if target in temporary:
                 if target not in wanted:
                     continue
@@ -634,16 +784,13 @@ class Program:
         return out
 
 
-# A function, its operands, and the array that it is to fill (None: it fills one of its operands).
-_Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], Floats | None]
+# A function, its operands, and the array that it is to fill, as "out"; or it fills an operand.
+_Call: TypeAlias = tuple[Callable[..., Any], list[Any], dict[str, Floats]]
 
 
 def _do(calls: list[_Call]) -> None:
     for function, operands, out in calls:
-        if out is None:
-            function(*operands)
-        else:
-            function(*operands, out=out)
+        function(*operands, **out)
 
 
 def _put(buffer: Floats, places: Places, x: Floats) -> None:
@@ -726,28 +873,28 @@ class _Each(_Step):
         self.nodes, self.operands = self.nodes[order], [each[order] for each in columns]
         self.varying = bool(plan.varying[self.nodes[0]])
         plan.place(self.nodes, varying=self.varying)
-        plan.alone[self.nodes] = len(self.nodes) == 1
 
     def _arguments(self, program: Program) -> list[Any]:
         found = (program.operand(each, varying=self.varying) for each in self.operands)
         return [_Array(program, x) if isinstance(x, np.ndarray) else x for x in found]
 
     def forward(self, program: Program) -> None:
-        out = _window(program.values[self.varying], program.slot[self.nodes])
-        assert out is not None
+        out = program.read(self.nodes)
         program.into(out, self.row.value(program.m, *self._arguments(program)))
 
     def backward(self, program: Program) -> None:
-        known = program.known(self.nodes)
-        upstream = known if known is not None else _Array(program, program.upstream(self.nodes))
-        out = program.read(self.nodes)
-        partials = self.row.partials(program.m, *self._arguments(program), _Array(program, out))
+        upstream = program.adjoint(self.nodes)
+        out = _Array(program, program.read(self.nodes))
+        partials = self.row.partials(program.m, *self._arguments(program), out)
         for nodes, slope in zip(self.operands, partials, strict=True):
             if not program.record.live[nodes].any():
                 continue
-            is_one = known is None and isinstance(slope, float) and slope == 1.0
+            is_one = isinstance(upstream, _Array) and isinstance(slope, float) and slope == 1.0
             if not (is_one and program.share(nodes, self.nodes)):
-                program.hand(nodes, slope * upstream)
+                contribution = slope * upstream
+                if isinstance(contribution, float) and self.varying > program.varying[nodes[0]]:
+                    contribution *= program.items  # each of them hands on the same
+                program.hand(nodes, contribution)
 
 
 class _Own(_Each):
@@ -809,8 +956,7 @@ class _Sums(_Step):
         plan.place(self.nodes, varying=self.varying)
 
     def forward(self, program: Program) -> None:
-        out = _window(program.values[self.varying], program.slot[self.nodes])
-        assert out is not None
+        out = program.read(self.nodes)
         if self.is_even:
             program.add(np.add.reduce, program.read(self.terms.T), 0, out=out)
             return
@@ -866,7 +1012,7 @@ class _Product(_Step):
         plan.sizes[self.varying] += grid.size
 
     def forward(self, program: Program) -> None:
-        out = _window(program.values[self.varying], self.places)
+        out = program.window(program.values[self.varying], self.places)
         assert out is not None
         left, right = program.read(self.left), program.read(self.right)
         if self.right_varies:  # (l, k) times (r, k, items)
@@ -892,7 +1038,7 @@ class _Product(_Step):
             x = program.upstream(self.grid[real])
             program.add(_put, program.adjoints[space], places, x)
         program.clear(space, self.places[~real])
-        view = _window(program.adjoints[space], self.places)
+        view = program.window(program.adjoints[space], self.places)
         assert view is not None
         return view
 
@@ -907,7 +1053,8 @@ class _Product(_Step):
         if live[self.right].any():
             one, two = (left.T, upstream) if self.right_varies else (upstream, left)
             out = program.temporary(right.shape)
-            program.add(np.matmul, one, two, out=out)
+            is_outer = one.shape[-1] == 1  # then much faster
+            program.add(np.multiply if is_outer else np.matmul, one, two, out=out)
             program.hand(self.right, out)
         if live[self.left].any():
             if self.right_varies:

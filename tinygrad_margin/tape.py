@@ -39,7 +39,8 @@ from tinygrad_margin.source import Functions, Source
 from tinygrad_margin.sweep import named, operation
 
 _SMALL = 150  # operations; up to here a single evaluation runs as a Python function
-_CACHE = 2**18  # numbers that a block of items may take: they are to fit into a processor's cache
+_CACHE = 2**19  # numbers that a block of items may take: they are to fit into a processor's cache
+_MOST = 2**16  # items of a block
 _KEPT = 8  # programs, and plans
 _Key = TypeVar("_Key")
 _Made = TypeVar("_Made")
@@ -205,36 +206,26 @@ class Tape:
                 return value, np.array(slopes) + 0.0, no_arrays
             except (ArithmeticError, ValueError):
                 pass  # outside an operation's domain: NumPy gives nan or inf
-        program = self._program(call.is_array, 1)
-        used = self._record.inputs >= 0
-        value = program.run(call.numbers[used], [])
-        slopes = np.zeros(len(used))
-        if gradient:
-            slopes[used] += program.sweep()[0]
+        with np.errstate(all="ignore"):
+            program = self._program(call.is_array, 1)
+            value = program.run(call.numbers, [])
+            slopes = program.sweep()[0] + 0.0 if gradient else np.empty(0)
         return value, slopes, no_arrays
 
     def _batch(self, call: _Call, gradient: bool) -> tuple[Any, Floats, Floats]:
         """A replay over items, in blocks that a processor's cache can hold."""
-        used = self._record.inputs >= 0
-        numbers = call.numbers[used[~call.is_array]]
-        known = used[call.is_array]
-        arrays = [x for x, is_known in zip(call.arrays, known, strict=True) if is_known]
-        value = np.empty(call.items)
-        slopes, rows = np.zeros(len(call.numbers)), np.empty((len(call.arrays), call.items))
-        rows[~known] = 0.0
-        most = int(np.clip(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256, 16384))
+        value, rows = np.empty(call.items), np.empty((len(call.arrays), call.items))
+        slopes = np.zeros(len(call.numbers))
+        most = min(max(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256), _MOST)
         size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
-        for start in range(0, call.items, size):
-            block = slice(start, min(start + size, call.items))
-            program = self._program(call.is_array, block.stop - start)
-            value[block] = program.run(numbers, [x[block] for x in arrays])
-            if gradient:
-                of_numbers, of_arrays = program.sweep()
-                slopes[used[~call.is_array]] += of_numbers
-                if known.all():  # + 0.0: not -0.0, as it is when it is added to a leaf's grad
-                    np.add(of_arrays, 0.0, out=rows[:, block])
-                else:
-                    rows[known, block] = of_arrays + 0.0
+        with np.errstate(all="ignore"):
+            for start in range(0, call.items, size):
+                block = slice(start, min(start + size, call.items))
+                program = self._program(call.is_array, block.stop - start)
+                program.run(call.numbers, [x[block] for x in call.arrays], value[block])
+                if gradient:
+                    slopes += program.sweep([row[block] for row in rows])[0]
+                program.give_back()
         return value, slopes, rows
 
     def _plan(self, is_array: Flags) -> Plan:
