@@ -904,27 +904,20 @@ class _Own(_Each):
     """
 
     def forward(self, program: Program) -> None:
-        out = _window(program.values[self.varying], program.slot[self.nodes])
-        assert out is not None
-        fill = partial(_fill, _in_a_tuple(self.row.value), has_generic_value(self.row, np))
-        program.add(fill, *self._plain(program), out=out[None])
+        fill = partial(_fill_one, self.row.value, has_generic_value(self.row, np))
+        program.add(fill, *self._plain(program), out=program.read(self.nodes))
 
     def backward(self, program: Program) -> None:
-        out, known = program.read(self.nodes), program.known(self.nodes)
-        upstream = program.upstream(self.nodes) if known is None else known
+        upstream, out = program.adjoint(self.nodes), program.read(self.nodes)
         slopes = program.temporary((self.row.arity, *out.shape))
         fill = partial(_fill, self.row.partials, has_generic_partials(self.row, np))
         program.add(fill, *self._plain(program), out, out=slopes)
         for nodes, slope in zip(self.operands, slopes, strict=True):
             if program.record.live[nodes].any():
-                program.hand(nodes, program.call(np.multiply, slope, upstream))
+                program.hand(nodes, _Array(program, slope) * upstream)
 
     def _plain(self, program: Program) -> list[Any]:
         return [program.operand(each, varying=self.varying) for each in self.operands]
-
-
-def _in_a_tuple(function: Callable[..., Any]) -> Callable[..., tuple[Any]]:
-    return lambda *operands: (function(*operands),)
 
 
 def _fill(
@@ -940,6 +933,16 @@ def _fill(
     items = zip(*(x.ravel().tolist() for x in arrays), strict=True)
     found = [_forgiving(function, item, len(out)) for item in items]
     out[...] = np.reshape(found, (-1, len(out))).T.reshape(out.shape)
+
+
+def _in_a_tuple(function: Callable[..., Any]) -> Callable[..., tuple[Any]]:
+    """The function of a value as one of a tuple, as that of partials is."""
+    return lambda *operands: (function(*operands),)
+
+
+def _fill_one(function: Callable[..., Any], is_generic: bool, *operands: Any, out: Floats) -> None:
+    """The same for a function that gives one number."""
+    _fill(_in_a_tuple(function), is_generic, *operands, out=out[None])
 
 
 class _Sums(_Step):
