@@ -87,7 +87,7 @@ def test_training():
         some = np.random.permutation(len(X))[:size]
         scores = list(map(model, [list(map(Value, row)) for row in X[some]]))
         hinges = [(1 + -y_i * score).relu() for y_i, score in zip(y[some], scores, strict=True)]
-        penalty = 1e-4 * sum((p * p for p in model.parameters()))
+        penalty = 1e-4 * sum(p * p for p in model.parameters())
         right = [(y_i > 0) == (score.data > 0) for y_i, score in zip(y[some], scores, strict=True)]
         return sum(hinges) * (1.0 / len(hinges)) + penalty, sum(right) / len(right)
 
@@ -162,7 +162,7 @@ def test_walking_the_graph():
     assert len(edges) == 5
     assert [v for v in nodes if not v._prev] in ([a, b], [b, a])
     assert set(order) == set(topological_order(d))
-    assert "%.4f | %.4f" % (d.data, d.grad) == "-0.9993 | 0.0000"
+    assert f"{d.data:.4f} | {d.grad:.4f}" == "-0.9993 | 0.0000"
 
 
 def test_a_sweep_by_hand():
