@@ -67,3 +67,12 @@ def test_every_picture_in_docs_is_made_by_the_script(tmp_path):
     for name, text in made.items():  # what they say; layouts differ between Graphviz versions
         said = r"<text[^>]*>([^<]*)</text>"
         assert re.findall(said, text) == re.findall(said, kept[name])
+
+
+def test_every_test_that_reliability_names_exists():
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    file, named = "", re.findall(r"`(test_\w+\.py)?::(test_\w+)`", text)
+    assert named
+    for given, test in named:
+        file = given or file
+        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8"), test

@@ -22,8 +22,8 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Callable, Iterable
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from tinygrad_margin.ops import Primitive
@@ -36,7 +36,8 @@ _ENGINE = {"data", "grad", "_a", "_b", "_primitive"}  # the slots that are copie
 
 def shallow(node: Value) -> Value:
     """A node of the same operands, with the same attributes."""
-    twin = _twin(node)
+    twin = _node(*_own(node))
+    _connect(twin, node.parents)
     _set_state(twin, _state(node))
     return twin
 
@@ -44,11 +45,9 @@ def shallow(node: Value) -> Value:
 def deep(node: Value, memo: dict[int, Any]) -> Value:
     """The graph of a node, copied; ``memo`` holds the copies there are, by the originals' ids."""
     found = _reached(node, memo.__contains__)
-    memo.update((key, _twin(original)) for key, original in found.items())
-    for key in found:
-        twin = memo[key]
-        twin._a = None if twin._a is None else memo[id(twin._a)]
-        twin._b = None if twin._b is None else memo[id(twin._b)]
+    memo.update((key, _node(*_own(original))) for key, original in found.items())
+    for key, original in found.items():
+        _connect(memo[key], [memo[id(operand)] for operand in original.parents])
     for key, original in found.items():  # last, as an attribute may lead to any node
         state = _state(original)
         if state is not None:
@@ -59,8 +58,8 @@ def deep(node: Value, memo: dict[int, Any]) -> Value:
 
 def reduced(node: Value, protocol: SupportsIndex) -> tuple[Any, ...]:
     """What pickle asks for: a leaf is written by itself, an inner node as one of its graph's."""
-    if node._a is None:
-        return _node, (type(node), node._primitive, node.data, node.grad), _state(node)
+    if not node.parents:
+        return _node, _own(node), _state(node)
     graph = _alive(_pickled.graphs.get(id(node))) or _Graph(node)
     return _at, (graph, graph.places[id(node)]), _state(node)
 
@@ -98,16 +97,17 @@ class _Graph:
 
     def __reduce__(self) -> tuple[Any, ...]:
         found = _reached(self.nodes[0], self.is_elsewhere).values()
-        self.add(x for x in found if x._a is not None and id(x) not in self.places)
+        self.add(x for x in found if id(x) not in self.places and x.parents)
         self.times += 1
-        nodes, places = self.nodes, {**self.places, id(None): -1}
+        nodes, places = self.nodes, dict(self.places)
         outside = {id(x): x for node in nodes for x in node.parents if id(x) not in places}
         places.update((key, place) for place, key in enumerate(outside, len(nodes)))
-        a, b = ([places[id(x)] for x in map(attrgetter(name), nodes)] for name in ("_a", "_b"))
-        kinds, rows = [type(node) for node in nodes], [node._primitive for node in nodes]
-        data, grads = [node.data for node in nodes], [node.grad for node in nodes]
+        edges = [places[id(x)] for node in nodes for x in node.parents]
+        # In columns: lists of numbers are small and quick.
+        columns = [[_own(node)[i] for node in nodes] for i in range(4)]
+        arities = [len(node.parents) for node in nodes]
         marked = [node for node in nodes if _state(node) is not None]  # each brings its own
-        return _Unpickled, (kinds, rows, data, grads), (a, b, list(outside.values()), marked)
+        return _Unpickled, tuple(columns), (arities, edges, list(outside.values()), marked)
 
 
 def _alive(graph: weakref.ref[_Graph] | None) -> _Graph | None:
@@ -132,10 +132,10 @@ class _Unpickled:
         self.nodes = list(map(_node, *columns))
 
     def __setstate__(self, state: tuple[list[int], list[int], list[Value], list[Value]]) -> None:
-        a, b, outside, _ = state
-        known = [*self.nodes, *outside, None]  # None at −1, for no operand
-        for node, place_a, place_b in zip(self.nodes, a, b, strict=True):
-            node._a, node._b = known[place_a], known[place_b]
+        arities, edges, outside, _ = state
+        known, places = [*self.nodes, *outside], iter(edges)
+        for node, arity in zip(self.nodes, arities, strict=True):
+            _connect(node, [known[place] for place in islice(places, arity)])
 
 
 def _at(graph: _Unpickled, place: int) -> Value:
@@ -151,11 +151,18 @@ def _node(kind: type[Value], primitive: Primitive, data: float, grad: float) -> 
     return node
 
 
-def _twin(node: Value) -> Value:
-    """A node of the same operands, without the attributes."""
-    twin = _node(type(node), node._primitive, node.data, node.grad)
-    twin._a, twin._b = node._a, node._b
-    return twin
+def _own(node: Value) -> tuple[type[Value], Primitive, float, float]:
+    """What ``_node`` takes."""
+    return type(node), node._primitive, node.data, node.grad
+
+
+def _connect(node: Any, operands: Sequence[Value]) -> None:
+    """Give a node its operands."""
+    if len(operands) <= 2:
+        node._a, node._b = (*operands, None, None)[:2]
+    else:
+        del node._a, node._b
+        node._operands = tuple(operands)
 
 
 def _reached(root: Value, is_known: Callable[[int], bool]) -> dict[int, Value]:
@@ -179,7 +186,9 @@ def _state(node: Value) -> Any:
     if not (isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)):
         return state
     attributes, slots = state
-    if len(slots) == len(_ENGINE):
+    if attributes and "_operands" in attributes:
+        attributes = {name: x for name, x in attributes.items() if name != "_operands"}
+    if slots.keys() <= _ENGINE:
         return attributes or None
     return attributes, {name: x for name, x in slots.items() if name not in _ENGINE}
 
