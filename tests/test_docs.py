@@ -84,3 +84,12 @@ def test_the_reference_has_every_public_name_and_no_other():
 def test_the_reference_says_what_the_docstrings_say():
     script = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))
     assert (ROOT / "docs" / "reference.md").read_text("utf-8") == script["reference"]()
+
+
+def test_every_test_that_reliability_names_exists():
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    file, named = "", re.findall(r"`(test_\w+\.py)?::(test_\w+)`", text)
+    assert named
+    for given, test in named:
+        file = given or file
+        assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8"), test

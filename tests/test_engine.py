@@ -383,23 +383,6 @@ def test_adjoints_are_sums_over_edges(seed):
 # --- size, memory, interruption -------------------------------------------------------------------
 
 
-def test_a_chain_of_a_million_nodes():
-    x = Value(1.0, "x")
-    v = x
-    for _ in range(1_000_000):
-        v = v + x
-    v.backward()
-    assert x.grad == 1_000_001.0
-    assert grad(v, x) == x.grad
-    assert len(topological_order(v)) > 1_000_000
-    assert repr(v).startswith("Value(data=")
-    v.zero_grad()
-    assert x.grad == 0.0
-    gone = weakref.ref(v)
-    del v
-    assert gone() is None
-
-
 def test_a_graph_is_freed_with_its_root_without_the_collector():
     gc.collect()
     gc.disable()

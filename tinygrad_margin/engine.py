@@ -14,14 +14,13 @@ gradient.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from numbers import Real
-from typing import Any, SupportsFloat, TypeAlias, TypeVar, cast
+from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
 
-from tinygrad_margin import ops
+from tinygrad_margin import copying, ops
 from tinygrad_margin.notation import brief
 from tinygrad_margin.ops import FLOATS, Primitive
 
@@ -47,8 +46,12 @@ NO_SLOPE = (
 )
 SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
 
-LEAF = Primitive("leaf", "", 0, lambda m: math.nan, ())
-CONSTANT = Primitive("constant", "", 0, lambda m: math.nan, ())
+_RECORDED = (
+    "Operands and operation are recorded as you compute: a + b. For an operation of your own, with "
+    "its derivative, see tinygrad_margin.primitive."
+)
+
+LEAF, CONSTANT = ops.LEAF, ops.CONSTANT
 
 Operand: TypeAlias = "Value | SupportsFloat"
 _Operation = TypeVar("_Operation", bound=Callable[..., "Value"])
@@ -212,9 +215,11 @@ class Value:
     _operands: tuple[Value, ...]  # more than two: in the __dict__, and the two slots are unset
     _primitive: Primitive
 
-    def __init__(self, data: SupportsFloat, label: str = "") -> None:
-        if not isinstance(label, str):
-            raise TypeError(f"the label of a Value is text; got {label!r:.60}")
+    def __init__(self, data: SupportsFloat, label: str = "", *rest: NoReturn) -> None:
+        if rest or not isinstance(label, str):
+            got = ", ".join(f"{x!r:.60}" for x in (label, *rest))
+            hint = f" {_RECORDED}" if rest or isinstance(label, (tuple, list, set)) else ""
+            raise TypeError(f"the label of a Value is one text, its name; got {got}.{hint}")
         self.data = as_number(data, "Value(data)")
         self.grad = 0.0
         self._a = self._b = None
@@ -242,8 +247,25 @@ class Value:
         """Is the node's operation at its kink, where it has no slope but a choice of them?"""
         return case(self) == 1
 
-    # What micrograd's notebooks (trace, draw_dot) ask for.
+    # What code written for micrograd asks for: trace and draw_dot, and a sweep done by hand.
     _prev, _op = parents, op
+
+    @property
+    def _backward(self) -> Callable[[], None]:
+        """Adds ∂self/∂operand times one's own ``grad`` to the ``grad`` of each operand."""
+
+        def backward() -> None:
+            for parent, derivative in zip(self.parents, local_derivatives(self), strict=True):
+                parent.grad += self.grad * derivative
+
+        return backward
+
+    @_backward.setter
+    def _backward(self, backward: object) -> None:
+        raise AttributeError(f"the _backward of a node comes from the table of ops. {_RECORDED}")
+
+    # For copy.copy, copy.deepcopy and pickle.
+    __copy__, __deepcopy__, __reduce_ex__ = copying.shallow, copying.deep, copying.reduced
 
     def backward(self) -> None:
         """Add ∂self/∂leaf to the ``grad`` of every leaf, and set that of the nodes between.

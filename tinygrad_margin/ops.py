@@ -17,6 +17,7 @@ takes from ``m``, the mathematics that its caller brings along: ``FLOATS`` for p
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,15 @@ class Primitive:
         slopes, partials = (None, rule) if callable(rule) else (rule, lambda m, *operands: rule)
         object.__setattr__(self, "slopes", slopes)
         object.__setattr__(self, "partials", partials)
+
+    def __reduce__(self) -> tuple[Callable[[str], Primitive], tuple[str]]:
+        """A row is pickled by name, and a copy of it is the row itself."""
+        if _ROWS.get(self.name) is not self:
+            raise pickle.PicklingError(
+                f"the operation {self.symbol} is not in the table of primitives, so whoever reads "
+                "the pickle could not find it"
+            )
+        return row_of, (self.name,)
 
     @property
     def kink(self) -> str:
@@ -214,3 +224,20 @@ TABLE = {
     )
 }
 # fmt: on
+
+# What a node is that no operation made.
+LEAF = Primitive("leaf", "", 0, lambda m: math.nan, ())
+CONSTANT = Primitive("constant", "", 0, lambda m: math.nan, ())
+
+_ROWS = {**TABLE, LEAF.name: LEAF, CONSTANT.name: CONSTANT}
+
+
+def row_of(name: str) -> Primitive:
+    """The row of that name, for a pickle.
+
+    Raises:
+        pickle.UnpicklingError: there is none.
+    """
+    if name not in _ROWS:
+        raise pickle.UnpicklingError(f"the table of primitives has no operation {name!r:.60}")
+    return _ROWS[name]
