@@ -115,7 +115,7 @@ if plt is not None:
     below.plot(met, color="#1f7a43")
     for axes in (above, below):
         axes.axvline(rest, color="#4f5963", linestyle="dotted")
-    above.text(rest + 1, 0.3, "hinge and\ngradient\nexactly 0")
+    above.text(rest + 1, 0.3, "hinge and\nits gradient\nexactly 0")
     above.set(ylabel="loss", title="Two moons: the two parts of the loss")
     above.legend(loc="lower left")
     below.set(xlabel="step", ylabel="margins met", ylim=(0, 105))
