@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 from graphs import random_graph
 
-from tinygrad_margin import Value, grad, topological_order
+from tinygrad_margin import Value, grad, primitive, topological_order
 from tinygrad_margin.copying import _pickled
 from tinygrad_margin.engine import CONSTANT, LEAF, constant
 from tinygrad_margin.nn import MLP, WindowScorer
@@ -303,3 +303,34 @@ def test_copying_leaves_no_dictionary_on_a_node():
     assert attributes() == [None] * 3
     copy.deepcopy(nodes[-1]), copy.copy(nodes[-1]), pickle.dumps(nodes[-1])
     assert attributes() == [None] * 3
+
+
+def fused(a, b, c):
+    return a * b + c
+
+
+def fused_partials(a, b, c, out):
+    return b, a, 1.0
+
+
+fma = primitive("fma", fused, fused_partials)
+
+
+@each_way
+def test_operations_of_ones_own_with_three_operands(way):
+    x = Value(2.0, "x")
+    J = fma(x, 3.0, x).exp() * x
+    J.note = J
+    again, x_again = way((J, x))
+    same(J, again)
+    assert again.note is again
+    assert again.parents[1] is x_again
+    assert grad(again, x_again) == grad(J, x)
+
+
+def test_a_lambda_of_ones_own_is_copied_but_not_pickled():
+    twice = primitive("twice", lambda x: 2 * x, lambda x, out: (2,))
+    J = twice(Value(3.0, "x"))
+    assert copy.deepcopy(J).data == 6.0
+    with pytest.raises(pickle.PicklingError, match="twice cannot be pickled.*write it with def"):
+        pickle.dumps(J)

@@ -96,15 +96,43 @@ def test_what_the_demos_say(capsys):
         assert words in said
 
 
-def test_training_reaches_what_the_demos_promise(capsys):
+def test_two_moons_is_micrograds_run(capsys):
+    """The left column is computed; what micrograd prints stands in the demo, and here."""
     assert main(["demo", "05"]) == 0
     said = capsys.readouterr().out
-    assert int(re.search(r"(\d+)% of the points are on the right side", said)[1]) >= 99
+    rows = re.findall(r"^ +(\d+)   (\d\.\d{4}) +(\d+)%  +(\d\.\d{4}) +(\d+)%$", said, re.MULTILINE)
+    assert [row[:3] for row in rows] == [
+        ("0", "0.8958", "50"), ("1", "1.7236", "81"), ("2", "0.7429", "77"),
+        ("10", "0.2451", "91"), ("50", "0.0988", "96"), ("99", "0.0110", "100"),
+    ]  # fmt: skip
+    assert [row[1:3] for row in rows] == [row[3:] for row in rows]
+    assert "100 margins met, mean hinge 0.000000, L2 0.010978, largest ∂hinge/∂w 0\n" in said
     assert "every ∂J/∂w is 0: True" in said
+
+
+def test_the_window_scorer_beats_chance_and_the_rules(capsys):
     assert main(["demo", "06"]) == 0
     said = capsys.readouterr().out
-    mean, low, high = re.search(r"mean (\d+)%; 95 % interval .*: (\d+)% to (\d+)%", said).groups()
-    assert 60 < int(low) < int(mean) < int(high)  # chance is 50 %
+    share, low, high = map(
+        int, re.search(r"(\d+)% of 200 pairs; 95 % interval: (\d+)% to (\d+)%", said).groups()
+    )
+    assert 75 < low < share < high  # chance is 50 %
+    rules = re.findall(r"_\w+: (\d+)%; .* on (\d+) pairs, worse on (\d+), p = (\S+)", said)
+    assert len(rules) == 2
+    for rule, better, worse, p in rules:
+        assert int(rule) < low
+        assert int(better) > int(worse)
+        assert float(p) < 0.001
+
+
+@pytest.mark.parametrize("name", ["05", "06"])
+def test_no_plots_is_said_once(name, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["demo", name]) == 0
+    assert capsys.readouterr().out.count("(no plots") == 1
+
+
+def test_newton_needs_few_steps(capsys):
     assert main(["demo", "07"]) == 0
     said = capsys.readouterr().out
     slow, newton = re.search(r"gradient descent: (\d+)  Newton's method: (\d+)", said).groups()
@@ -116,7 +144,7 @@ def test_training_reaches_what_the_demos_promise(capsys):
 def test_the_sentences_have_their_places_marked():
     text = (Path(play.__file__).parent / "data" / "windows.txt").read_text("utf-8")
     lines = text.splitlines()
-    assert len(lines) == len(set(lines)) >= 150
+    assert len(lines) == len(set(lines)) == 200
     for line in lines:
         assert re.fullmatch(r"[^\[\]]*\[[A-Z][a-z]+\][^\[\]]*\.", line), line
 
