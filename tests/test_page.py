@@ -99,6 +99,8 @@ def test_bad_input_is_refused_and_writes_nothing(tmp_path):
         page(margin(), "x.png")
     with pytest.raises(ValueError, match=r"7 nodes.*max_nodes=7 \(it is 6\)"):
         page(margin(), tmp_path / "x.html", max_nodes=6)
+    with pytest.raises(TypeError, match="max_nodes is a whole number; got str 'a'"):
+        page(margin(), max_nodes="a")
     with pytest.raises(ValueError, match="401 nodes"):
         page(chain(401), tmp_path / "x.html")
     with pytest.raises(FileNotFoundError, match="make the folder first"):
@@ -610,6 +612,56 @@ def test_the_current_node_and_its_arrows_stand_out(tab, tmp_path):
         "[...document.querySelectorAll('.back text')].map((text) => getComputedStyle(text).fontWeight)"
     )
     assert sorted(weights) == ["400"] * 3 + ["700"] * 2
+
+
+def test_esc_gives_the_hint_back_and_a_failed_node_says_why(tab, tmp_path):
+    x = Value(1.0, "x")
+    opened(tab, tmp_path, x.log() * 2, "#x=-1")
+    tab.locator("#n1").focus()
+    said = "log needs an operand above 0; got x = -1.0"
+    assert said in tab.locator("#node").inner_text()
+    assert said in tab.locator("#n1").get_attribute("aria-label")
+    assert not tab.locator("#hint").is_visible()
+    tab.keyboard.press("Escape")
+    assert tab.locator("#hint").is_visible()
+    assert not tab.locator("#node").is_visible()
+    assert tab.evaluate("document.activeElement === document.body")
+
+
+def test_a_key_held_down_comes_to_rest_at_the_end(tab, tmp_path):
+    opened(tab, tmp_path, margin())
+    tab.keyboard.press("Home")
+    for _ in range(20):
+        tab.keyboard.down("ArrowRight")
+    tab.keyboard.up("ArrowRight")
+    assert tab.locator("#position").inner_text() == "all 7 steps"
+
+
+def test_a_long_label_leaves_room_to_drag(tab, tmp_path):
+    opened(tab, tmp_path, Value(0.5, "the temperature of the furnace") * Value(1234567.891, "b"))
+    assert tab.get_by_label("b, slider").bounding_box()["width"] >= 70
+    assert tab.get_by_label("b", exact=True).input_value() == "1234567.9"
+    assert tab.evaluate("state.leaves[rows[0].node]") == 1234567.891
+
+
+@pytest.mark.parametrize("size", ["phone", "laptop"])
+def test_the_graph_stays_in_sight_while_stepping(chromium, tmp_path, size):
+    page(wide(), tmp_path / "x.html")
+    width, height = SIZES[size]
+    tab = chromium.new_page(viewport={"width": width, "height": height})
+    tab.goto((tmp_path / "x.html").as_uri())
+    tab.locator("#forward").focus()
+    for _ in range(12):
+        tab.keyboard.press("Enter")
+        box = tab.locator(".node.current rect").bounding_box()
+        button = tab.locator("#forward").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height
+        assert box["y"] + box["height"] <= button["y"]  # the one does not hide the other
+        assert button["y"] + button["height"] <= height
+    tab.close()
 
 
 def test_the_leaf_in_use_stands_out(tab, tmp_path):

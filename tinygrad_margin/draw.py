@@ -154,18 +154,22 @@ def draw_moment(
     if to is not None:
         file_format(to, "draw", _FORMATS)  # an unknown one is refused before any work is done
     count = len(moment.totals)
-    if count > max_nodes:
-        raise too_many(count, max_nodes)
+    check_size(count, max_nodes)
     picture = _picture(J, moment, direction, gradients, precision)
     return picture if to is None else save(picture, to)
 
 
-def too_many(count: int, max_nodes: int) -> ValueError:
-    """The error for a graph that no one could read."""
-    return ValueError(
-        f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
-        f"this many with max_nodes={count} (it is {max_nodes})"
-    )
+def check_size(count: int, max_nodes: int) -> None:
+    """Refuse a graph that no one could read."""
+    if isinstance(max_nodes, bool) or not isinstance(max_nodes, int):
+        raise TypeError(
+            f"max_nodes is a whole number; got {type(max_nodes).__name__} {max_nodes!r:.60}"
+        )
+    if count > max_nodes:
+        raise ValueError(
+            f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "
+            f"this many with max_nodes={count} (it is {max_nodes})"
+        )
 
 
 def beside(

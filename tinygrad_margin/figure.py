@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from tinygrad_margin.draw import (
     Picture,
     box,
+    check_size,
     label_attribute,
     settings,
     span,
     title,
-    too_many,
 )
 from tinygrad_margin.engine import CONSTANT, Value, as_node, topological_order
 from tinygrad_margin.moment import Arrow, Face, is_shown
@@ -57,7 +57,7 @@ stroke-dasharray: 2 2 }
 .case0, .case1, .case2 { font-size: 11px; fill: var(--soft); display: none }
 .node[data-case="0"] .case0, .node[data-case="1"] .case1, .node[data-case="2"] .case2 \
 { display: inline }
-.i { font-style: italic }
+.i { font-style: italic; unicode-bidi: isolate }
 .b { font-weight: bold }
 path { fill: none }
 .forward path { stroke: var(--grey) }
@@ -101,8 +101,7 @@ class Figure:
     def __init__(self, J: Value, max_nodes: int = 400) -> None:
         self.J = J
         self.nodes = topological_order(as_node(J, "the picture of J"))
-        if len(self.nodes) > max_nodes:
-            raise too_many(len(self.nodes), max_nodes)
+        check_size(len(self.nodes), max_nodes)
         self.index = {node: i for i, node in enumerate(self.nodes)}
         self.names = named(self.nodes)
         self.edges = [(node, parent) for node in self.nodes for parent in node.parents]

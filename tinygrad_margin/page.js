@@ -8,8 +8,8 @@ const LAST = spec.nodes.length;
 
 // The state: a number for each leaf, and how many steps are done; null: show the whole sweep.
 const state = {leaves: [...recorded], step: null};
-let asked = null;   // the node shown last
-let traced = null;  // the nodes on the paths of the one pointed at
+let asked = null;   // the node pointed at
+let traced = null;  // the nodes on its paths
 let held = null;    // the leaf whose slider or number box is in use
 let shown;          // what was computed last
 
@@ -35,7 +35,9 @@ const text = (element, value) => {
 // A number box has no word for infinity, and room for nine characters.
 const boxed = (x) => {
   if (!Number.isFinite(x)) return "";
-  return String(x).length <= 9 ? String(x) : String(Number(x.toPrecision(6)));
+  let [text, precision] = [String(x), 16];
+  while (text.length > 9 && precision > 3) text = String(Number(x.toPrecision(--precision)));
+  return text;
 };
 const visible = (element, isVisible) => {
   attribute(element, "visibility", isVisible ? "visible" : "hidden");
@@ -72,8 +74,11 @@ function render(isAll = LAST <= FEW) {
   const current = state.step && !isLost ? graph.root + 1 - state.step : -1;
   shown = {...evaluation, sweep, isLost, current, ...graph.scene(evaluation, sweep)};
   draw(isAll);
-  for (const {node, slider, box, low, high} of rows) {
+  for (const row of rows) {
+    const {node, slider, box, low, high} = row;
     const x = state.leaves[node];
+    if (Object.is(row.shown, x)) continue;  // to touch a control costs as much as to change it
+    row.shown = x;
     if (slider) {
       attribute(slider, "min", String(x < low ? Math.floor(x) : low));
       attribute(slider, "max", String(x > high ? Math.ceil(x) : high));
@@ -83,7 +88,8 @@ function render(isAll = LAST <= FEW) {
   }
   text($("sentence"), sentence(evaluation, sweep));
   $("sentence").classList.toggle("wrong", isLost || sweep.errors.size > 0);
-  text($("position"), state.step === null ? `all ${LAST} steps` : `step ${state.step} of ${LAST}`);
+  const all = LAST === 1 ? "the one step" : `all ${LAST} steps`;
+  text($("position"), state.step === null ? all : `step ${state.step} of ${LAST}`);
   // Not `disabled`, which would take the focus away from who has just pressed it.
   for (const name of ["back", "first"]) attribute($(name), "aria-disabled", String(state.step === 0));
   attribute($("last"), "aria-disabled", String(state.step === LAST));
@@ -176,7 +182,7 @@ function onPaths(i) {
 }
 
 function about(i) {
-  const {values, lost, sweep} = shown;
+  const {values, errors, lost, sweep} = shown;
   const node = spec.nodes[i];
   const exact = {precision: 12};
   const isSet = rows.some((row) => row.node === i);
@@ -185,6 +191,7 @@ function about(i) {
     ?? node.heading.replace(/:$/, "");
   const lines = [what];
   lines.push(lost.has(i) ? "no value" : `value ${number(values[i], exact)}`);
+  for (const error of [errors.get(i), sweep.errors.get(i)]) if (error) lines.push(error.message);
   if (node.op !== "constant" && !lost.has(graph.root)) {
     const isDone = sweep.handed[i] !== undefined;
     const slope = Number.isNaN(sweep.totals[i]) ? "does not exist"
@@ -215,11 +222,16 @@ function showNode(i) {
 }
 
 function point(i) {
-  asked = i ?? asked;
-  traced = i === null ? null : onPaths(i);
-  document.body.classList.toggle("tracing", i !== null);
+  leave(i);
   draw(true);
   if (asked !== null) showNode(asked);
+}
+
+// For another node, or none.
+function leave(i = null) {
+  asked = i;
+  traced = i === null ? null : onPaths(i);
+  document.body.classList.toggle("tracing", i !== null);
 }
 
 function nodeOf({target}) {
@@ -310,8 +322,7 @@ for (const row of rows) {
 
 function go(step) {
   state.step = step;
-  traced = null;
-  document.body.classList.remove("tracing");
+  leave();
   render();
   reveal(placeOf(step));
   rest(100);
@@ -338,10 +349,13 @@ $("reset").addEventListener("click", () => {
 
 const keys = {Home: "first", ArrowLeft: "back", ArrowRight: "forward", End: "last"};
 document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input")) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target.closest("input")) return;
   if (event.key === "Escape") {
+    event.target.closest(".node")?.blur();
     point(null);
   } else if (event.key in keys) {
+    if (event.repeat && state.step === null) return;  // a key held down comes to rest at the end
     moves[keys[event.key]]();
     event.preventDefault();
   } else if (event.target.closest(".node") && /^Arrow(Up|Down)$/.test(event.key)) {
@@ -358,8 +372,8 @@ const PLAIN_NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 function address() {
   const parts = new URLSearchParams();
   for (const {node, key} of rows) {
-    const isInput = spec.nodes[node].op === "leaf";
-    if (isInput || state.leaves[node] !== recorded[node]) parts.set(key, String(state.leaves[node]));
+    const [x, isInput] = [state.leaves[node], spec.nodes[node].op === "leaf"];
+    if (Number.isFinite(x) && (isInput || x !== recorded[node])) parts.set(key, String(x));
   }
   if (state.step !== null) parts.set("step", String(state.step));
   return `#${parts}`;
@@ -432,22 +446,27 @@ function fit() {
   arrange(names[0]);
   const layout = spec.layouts[names[0]];
   const whole = Math.min(largest(layout), 3);
-  // Never too small for the screen or the hall: then the picture scrolls, unless asked not to.
-  const least = width < 760 ? 0.85 : Math.max(0.72, width / 1750);
+  // Never too small for the screen or the hall: then the picture scrolls, unless asked not to,
+  // and may as well be larger.
+  const least = Math.max(0.85, width / 1600);
   $("whole").hidden = whole >= least;
-  const tall = Math.min(height / layout.size[1], 1);
-  scale = isWhole || whole >= least ? whole : Math.max(least, tall);
+  scale = isWhole || whole >= least ? whole : width < 760 ? least : Math.max(1, width / 1350);
   svg.setAttribute("width", (layout.size[0] * scale).toFixed(0));
   svg.setAttribute("height", (layout.size[1] * scale).toFixed(0));
+  // The picture stays in sight: what is focused below it must not end up behind it.
+  document.documentElement.style.scrollPaddingTop = `${$("picture").offsetHeight}px`;
   look();
 }
-window.addEventListener("resize", fit);
+window.addEventListener("resize", () => {
+  fit();
+  reveal(held ?? placeOf(state.step));
+});
 
 $("whole").addEventListener("click", () => {
   isWhole = !isWhole;
   attribute($("whole"), "aria-pressed", String(isWhole));
   fit();
-  reveal(held ?? placeOf(state.step));
+  reveal(held ?? placeOf(state.step), true);
 });
 
 // What is in view; of a picture too small to be read, nothing but the arrows' and boxes' looks.
@@ -485,11 +504,12 @@ window.visualViewport?.addEventListener("resize", lookAgain);
 
 const placeOf = (step) => (step === null ? graph.root : Math.min(graph.root + 1 - step, graph.root));
 
-// Scroll the picture, not the page, to a box.
-function reveal(i) {
+// Scroll the picture, not the page, to a box: no further than it takes, or to its height.
+function reveal(i, isLevel = false) {
   const frame = $("picture").getBoundingClientRect();
   const box = boxes[i].group.getBoundingClientRect();
   const beyond = (low, high, from, to) => Math.max(high - to, 0) || Math.min(low - from, 0);
+  if (isLevel) $("picture").scrollBy(0, box.top + box.bottom - frame.top - frame.bottom >> 1);
   $("picture").scrollBy(
     beyond(box.left - 20, box.right + 20, frame.left, frame.right),
     beyond(box.top - 20, box.bottom + 20, frame.top, frame.bottom));
@@ -498,3 +518,4 @@ function reveal(i) {
 for (const part of document.querySelectorAll("[inert]")) part.removeAttribute("inert");
 fit();
 recall();
+reveal(placeOf(state.step), true);

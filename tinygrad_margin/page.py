@@ -60,7 +60,7 @@ class Page:
     def _repr_html_(self) -> str:
         return (
             f'<iframe srcdoc="{html.escape(self.html)}" sandbox="allow-scripts" '
-            'style="width:100%;height:640px;border:0" title="interactive graph"></iframe>'
+            'style="width:100%;height:720px;border:0" title="interactive graph"></iframe>'
         )
 
 
@@ -197,7 +197,7 @@ def _inputs(figure: Figure, keys: dict[Value, str]) -> str:
                 f'step="{step!r}" value="{x!r}" aria-label="{name}, slider">'
             )
         rows.append(
-            f'<label for="box{i}">{typeset(figure.names[leaf])}</label>{slider}'
+            f'<label for="box{i}" title="{name}">{typeset(figure.names[leaf])}</label>{slider}'
             f'<input type="number" id="box{i}" step="any" value="{boxed}" aria-label="{name}">'
         )
     return f'<div class="rows">{"".join(rows)}</div>'
