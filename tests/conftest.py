@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -48,3 +50,16 @@ def tab(chromium):
     yield tab
     context.close()
     assert said == []
+
+
+settings.register_profile("default", deadline=None, max_examples=150)
+settings.register_profile(
+    "long", deadline=None, max_examples=12_000, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("default")
+
+
+def pytest_terminal_summary(terminalreporter):
+    properties = sys.modules.get("test_properties")
+    for line in properties.summary() if properties else ():
+        terminalreporter.write_line(line)
