@@ -335,7 +335,7 @@ def test_mistakes():
             tape.value(wrong)
     with pytest.raises(ValueError, match="one length; got a: 2, b: 3"):
         tape.value([np.ones(2), np.ones(3)])
-    with pytest.raises(ValueError, match=r"b is to have 1 dimension\(s\); got the shape \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"b is to be an array of one dimension; got the shape \(2, 2\)"):
         tape.value([1.0, np.ones((2, 2))])
     for wrong in ("12", {1.0, 2.0}, 3.0, None):
         with pytest.raises(TypeError, match="sequence of inputs; got"):
