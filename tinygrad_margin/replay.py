@@ -32,6 +32,7 @@ from numpy.lib.stride_tricks import as_strided
 from tinygrad_margin.engine import Value
 from tinygrad_margin.ops import (
     ADD,
+    CONSTANT,
     FLOATS,
     MUL,
     POW,
@@ -100,9 +101,9 @@ class Record:
         self.rest: dict[int, list[int]] = {}
         for k in set(inner).difference(few) if few is not inner else ():
             a[k], b[k], *self.rest[k] = (index[parent] for parent in order[k].parents)
-        for row, number in ((POW_OF_NUMBER, a), (POW_TO_NUMBER, b)):
-            if row in codes:
-                op[(op == codes[row]) & np.isin(number, self.inputs)] = _POW
+        if any(leaf._primitive is CONSTANT for leaf in wrt):
+            for row, number in ((POW_OF_NUMBER, a), (POW_TO_NUMBER, b)):
+                op[(op == codes.get(row)) & np.isin(number, self.inputs)] = _POW
         self.rows = list(codes)
         self.op, self.a, self.b, self.operations = op, a, b, len(inner)
         self.data = np.array([node.data for node in order])
@@ -314,45 +315,53 @@ def _room(out: Any, *operands: Any) -> Any:
 ARRAYS = Arrays()
 
 
+def _unary(function: Callable[..., Any]) -> Callable[[_Calls, Any], Any]:
+    """A function of one operand."""
+
+    def unary(m: _Calls, a: Any) -> Any:
+        if isinstance(a, _Array):
+            return m.call(function, a)
+        with np.errstate(all="ignore"):
+            return float(function(np.float64(a)))
+
+    return unary
+
+
 class _Calls(Arrays):
     """The same, adding calls to a program; numbers are computed at once."""
 
     def __init__(self, program: Program) -> None:
-        for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs"):
-            setattr(self, name, partial(self._unary, getattr(ARRAYS, name)))
-        self._call = program.call
+        self.call = program.call
 
-    def _unary(self, function: Callable[..., Any], a: Any) -> Any:
-        if isinstance(a, _Array):
-            return self._call(function, a)
-        with np.errstate(all="ignore"):
-            return float(function(np.float64(a)))
+    exp, log, sqrt = _unary(np.exp), _unary(np.log), _unary(np.sqrt)  # type: ignore[assignment]
+    sin, cos, tanh = _unary(np.sin), _unary(np.cos), _unary(np.tanh)  # type: ignore[assignment]
+    abs = _unary(np.fabs)  # type: ignore[assignment]
 
     def pow(self, a: Any, b: Any) -> Any:  # type: ignore[override]
         if isinstance(a, _Array) and b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
             return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
         if isinstance(a, _Array) or isinstance(b, _Array):
             is_whole = isinstance(b, float) and b % 1.0 == 0.0
-            return self._call(np.power if is_whole else ARRAYS.pow, a, b)
+            return self.call(np.power if is_whole else ARRAYS.pow, a, b)
         with np.errstate(all="ignore"):
             return float(ARRAYS.pow(np.float64(a), np.float64(b)))
 
     def xlogy(self, x: Any, y: Any) -> Any:  # type: ignore[override]
         if isinstance(y, _Array):
-            return self._call(ARRAYS.xlogy, x, y)
+            return self.call(ARRAYS.xlogy, x, y)
         return x * self.log(y) if y else 0.0
 
     def maximum(self, a: Any, b: Any) -> Any:  # type: ignore[override]
-        return self._call(np.maximum, a, b)
+        return self.call(np.maximum, a, b)
 
     def step(self, a: Any, b: Any, tie: float) -> Any:  # type: ignore[override]
         if b == 0.0 and not tie:  # the same, faster: without a branch for each item
-            return self._call(np.ceil, self._call(np.ndarray.clip, a, 0.0, 1.0))
-        return self._call(ARRAYS.step, a, b, tie)
+            return self.call(np.ceil, self.call(np.ndarray.clip, a, 0.0, 1.0))
+        return self.call(ARRAYS.step, a, b, tie)
 
     def is_zero(self, a: Any) -> Any:  # type: ignore[override]
         if isinstance(a, _Array):
-            return self._call(np.equal, a, 0.0)
+            return self.call(np.equal, a, 0.0)
         return float(a == 0.0)
 
 
@@ -498,7 +507,6 @@ class Program:
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
         constants = np.flatnonzero(~self.record.live)
         self.values[0][self.slot[constants]] = self.record.data[constants]
-        self.m = _Calls(self)
         self._arena: list[Floats] = []
         self._taken = 0
         self._cleared: list[tuple[int, Places]] = []
@@ -524,6 +532,7 @@ class Program:
         if varied:
             self._compute_once()
             self._reuse_rows()
+        self._lone.clear()  # it refers to the program, which would wait for the garbage collector
         self.bytes = self._size()
 
     def _size(self) -> int:
@@ -536,8 +545,8 @@ class Program:
 
     def _finish(self) -> None:
         """Have the adjoints of the inputs stand in their rows."""
-        for node in self.record.inputs[self.record.inputs >= 0].tolist():
-            if node in self._lone and self.varying[node]:
+        for node in [i for i in self.record.inputs.tolist() if i in self._lone]:
+            if self.varying[node]:
                 self._taken = 0
                 self._lone[node] = self._lone[node] + 0.0  # not -0.0: as when added to a grad
             self.settle(np.array([node]))
@@ -965,12 +974,12 @@ class _Each(_Step):
 
     def forward(self, program: Program) -> None:
         out = program.read(self.nodes)
-        program.into(out, self.row.value(program.m, *self._arguments(program)))
+        program.into(out, self.row.value(_Calls(program), *self._arguments(program)))
 
     def backward(self, program: Program) -> None:
         upstream = program.adjoint(self.nodes)
         out = _Array(program, program.read(self.nodes))
-        partials = self.row.partials(program.m, *self._arguments(program), out)
+        partials = self.row.partials(_Calls(program), *self._arguments(program), out)
         for nodes, slope in zip(self.operands, partials, strict=True):
             if not program.record.live[nodes].any():
                 continue
