@@ -41,7 +41,10 @@ def ways(tape, xs):
         numbers = [x for x in xs if isinstance(x, float)]
         value = program.run(numbers, [x for x in xs if isinstance(x, np.ndarray)])
         of_numbers, of_arrays = (iter(each) for each in program.sweep())
-        yield value, [float(next(of_numbers)) if isinstance(x, float) else next(of_arrays) for x in xs]
+        yield (
+            value,
+            [float(next(of_numbers)) if isinstance(x, float) else next(of_arrays) for x in xs],
+        )
     if not is_array.any() and len(tape) <= 150:
         yield functions(record)[1](*xs)
 
@@ -439,7 +442,9 @@ def test_mistakes():
             tape.value(wrong)
     with pytest.raises(ValueError, match="one length; got a: 2, b: 3"):
         tape.value([np.ones(2), np.ones(3)])
-    with pytest.raises(ValueError, match=r"b is to be an array of one dimension; got the shape \(2, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"b is to be an array of one dimension; got the shape \(2, 2\)"
+    ):
         tape.value([1.0, np.ones((2, 2))])
     for wrong in ("12", {1.0, 2.0}, 3.0, None):
         with pytest.raises(TypeError, match="sequence of inputs; got"):
@@ -476,18 +481,24 @@ def test_fewer_entries_than_inputs():
     np.testing.assert_array_equal(value, [15.0] * 5)
     np.testing.assert_array_equal(theta, [0.0, 5.0, 10.0, 15.0, 20.0])
     np.testing.assert_array_equal(last, [5.0] * 5)
-    said = r"has 6 inputs .*; got 2\. If there are fewer, the first holds the numbers of the first 5"
+    said = (
+        r"has 6 inputs .*; got 2\. If there are fewer, the first holds the numbers of the first 5"
+    )
     with pytest.raises(ValueError, match=f"{said} inputs; it has 4"):
         tape.value([np.ones(4), five])
     with pytest.raises(ValueError, match="got 7"):
         tape.value([np.empty(0), *[five] * 6])
-    with pytest.raises(ValueError, match=r"x_0: 1, x_1: 5.*One number for all items is given as a n"):
+    with pytest.raises(
+        ValueError, match=r"x_0: 1, x_1: 5.*One number for all items is given as a n"
+    ):
         tape.value([np.ones(1), *[five] * 5])
 
 
 @pytest.mark.parametrize("wrt", [None, 3, {1: 2}, "ab", set()], ids=str)
 def test_inputs_have_an_order(wrt):
-    with pytest.raises(TypeError, match="takes a sequence of leaves for wrt, in the order of the i"):
+    with pytest.raises(
+        TypeError, match="takes a sequence of leaves for wrt, in the order of the i"
+    ):
         Tape(Value(1.0) * 2, wrt)
 
 
@@ -515,7 +526,13 @@ def test_a_number_in_a_formula_may_be_an_input():
     for J, number in ((x**3, 3.0), (3**x, 3.0), (x * 3, 3.0)):
         (leaf,) = (node for node in topological_order(J) if not node.parents and node is not x)
         again = Value(number, "n")
-        K = x**again if J.op == "**" and J.parents[0] is x else again**x if J.op == "**" else x * again
+        K = (
+            x**again
+            if J.op == "**" and J.parents[0] is x
+            else again**x
+            if J.op == "**"
+            else x * again
+        )
         tape, wanted = Tape(J, [x, leaf]), Tape(K, [x, again])
         assert tape.value_and_grad([1.5, 2.5]) == wanted.value_and_grad([1.5, 2.5])
         many = np.random.default_rng(2).uniform(0.5, 2, (2, 5))
@@ -612,9 +629,7 @@ def test_listing_and_repr():
     ]  # fmt: skip
     x = Value(2.0, "x")
     lines = Tape(x**3 + 2 / x + x * x, [x]).listing().splitlines()
-    assert (
-        lines[-1] == "∂J/∂x = ∂J/∂v₄ · x + ∂J/∂v₄ · x + ∂J/∂v₂ · (−v₂ / x) + ∂J/∂v₁ · (3 · x^2)"
-    )
+    assert lines[-1] == "∂J/∂x = ∂J/∂v₄ · x + ∂J/∂v₄ · x + ∂J/∂v₂ · (−v₂ / x) + ∂J/∂v₁ · (3 · x^2)"
 
 
 def test_a_long_chain():

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -44,6 +44,7 @@ from tinygrad_margin.ops import (
 from tinygrad_margin.source import has_generic_partials, has_generic_value
 
 _ADD, _MUL, _POW = range(3)  # their codes in every record
+_CHUNK = 512  # nodes; lists for the whole graph would take more than all its values
 _WORTH = 16  # products that are worth a matrix product
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -134,16 +135,23 @@ class Record:
             return [self.a[nodes], self.b[nodes]][:arity]
         return list(np.array([self.operands(i) for i in nodes.tolist()]).T)
 
+    def each(self, nodes: Places) -> Iterator[tuple[int, int, int, int]]:
+        """Place, code and first two operands of these nodes."""
+        for start in range(0, len(nodes), _CHUNK):
+            some = nodes[start : start + _CHUNK]
+            columns = some, self.op[some], self.a[some], self.b[some]
+            yield from zip(*(each.tolist() for each in columns), strict=True)
+
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves?"""
         flags = np.zeros(len(self.op), bool)
         flags[leaves[leaves >= 0]] = True
         reached: list[bool] = flags.tolist()
-        for i, (x, y) in enumerate(zip(self.a.tolist(), self.b.tolist(), strict=True)):
-            if x >= 0 and (reached[x] or (y >= 0 and reached[y])):
+        for i, _, x, y in self.each(np.flatnonzero(self.op >= 0)):
+            if reached[x] or (y >= 0 and reached[y]):
                 reached[i] = True
-            elif self.rest:
-                reached[i] = reached[i] or any(reached[z] for z in self.rest.get(i, ()))
+            elif i in self.rest:
+                reached[i] = any(reached[z] for z in self.rest[i])
         return np.array(reached, bool)
 
     def _find_levels(self) -> None:
@@ -152,20 +160,14 @@ class Record:
         used = np.concatenate([a[a >= 0], b[b >= 0], np.array(others, np.int64)])
         self.uses = np.bincount(used, minlength=len(op))
         adds = (op == _ADD) & live
-        self.sums = np.flatnonzero(adds)
-        first = a[self.sums]
+        sums = np.flatnonzero(adds)
+        first = a[sums]
         part = adds[first] & (self.uses[first] == 1)
         self.inside = np.zeros(len(op), bool)
         self.inside[first[part]] = True
-        # Which sum is it a part of, in the end? Each look doubles the distance.
-        self.whole = np.arange(len(op))
-        self.whole[first[part]] = self.sums[part]
-        while not np.array_equal(further := self.whole[self.whole], self.whole):
-            self.whole = further
         level = [0] * len(op)
-        inside, left, right = self.inside.tolist(), a.tolist(), b.tolist()
-        for i in np.flatnonzero((op >= 0) & live).tolist():
-            x, y = left[i], right[i]
+        inside: list[bool] = self.inside.tolist()
+        for i, _, x, y in self.each(np.flatnonzero((op >= 0) & live)):
             before = level[x] - inside[x]
             if y >= 0 and level[y] > before:
                 before = level[y]
@@ -176,10 +178,18 @@ class Record:
 
     def _find_sums(self) -> None:
         """List the terms of every sum, in order: ``term[start:start + count]`` for each root."""
-        first = self.sums[~self.inside[self.a[self.sums]]]
-        owner = np.concatenate([self.whole[first], self.whole[self.sums]])
-        term = np.concatenate([self.a[first], self.b[self.sums]])
-        rank = np.concatenate([np.full(len(first), -1), self.sums])
+        sums = np.flatnonzero((self.op == _ADD) & self.live)
+        left, right = self.a[sums], self.b[sums]
+        # Which sum is it a part of, in the end? Each look doubles the distance.
+        whole = np.arange(len(self.op))
+        whole[left[self.inside[left]]] = sums[self.inside[left]]
+        while not np.array_equal(further := whole[whole], whole):
+            whole = further
+        begins = ~self.inside[left]
+        first = sums[begins]
+        owner = np.concatenate([whole[first], whole[sums]])
+        term = np.concatenate([left[begins], right])
+        rank = np.concatenate([np.full(len(first), -1), sums])
         order = np.lexsort((rank, owner))
         self.term = term[order]
         self.roots, self.start, self.count = np.unique(

@@ -18,16 +18,14 @@ That needs no plan. A small graph can also be written down, as Python functions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_margin.ops import FLOATS, Primitive
-from tinygrad_margin.replay import ARRAYS, Places, Record, fill, in_a_tuple, is_in_table
+from tinygrad_margin.replay import ARRAYS, Record, fill, in_a_tuple, is_in_table
 from tinygrad_margin.source import Functions, Source, has_generic_partials, has_generic_value
-
-_CHUNK = 4096  # nodes; lists for the whole graph would take more than all its values
 
 _Function: TypeAlias = Callable[..., Any]
 
@@ -57,13 +55,13 @@ class Straight:
         m: Any = FLOATS
         rows = [(row.value, row.partials) for row in record.rows]
         values: list[Any] = record.data.tolist()
-        varying: list[bool] = []
+        varying = b""  # a byte for each node, if there are items
         upstream: Any = 1.0
         if items := [len(x) for x in xs if isinstance(x, np.ndarray)]:
             m, rows = ARRAYS, self._on_arrays
             values, xs = list(record.data), [np.float64(x) if type(x) is float else x for x in xs]
             is_array = np.array([isinstance(x, np.ndarray) for x in xs])
-            varying = record.reached_by(record.inputs[is_array]).tolist()
+            varying = record.reached_by(record.inputs[is_array]).tobytes()
             upstream = np.ones(items[0]) if varying[-1] else float(items[0])
         for place, x in zip(inputs, xs, strict=True):
             if place >= 0:
@@ -79,7 +77,7 @@ class Straight:
     def _forward(self, m: Any, functions: list[_Function], values: list[Any]) -> None:
         """Compute every node that depends on an input."""
         rest = self._record.rest
-        for i, op, a, b in self._each(self._nodes):
+        for i, op, a, b in self._record.each(self._nodes):
             try:
                 if b < 0:
                     values[i] = functions[op](m, values[a])
@@ -93,11 +91,11 @@ class Straight:
                 values[i] = float(self._on_arrays[op][0](ARRAYS, *operands))
 
     def _backward(
-        self, m: Any, functions: list[_Function], values: list[Any], varying: list[bool],
+        self, m: Any, functions: list[_Function], values: list[Any], varying: bytes,
         adjoints: list[Any],
     ) -> None:  # fmt: skip
         """Hand every node's adjoint on; it is not kept."""
-        rest, live, fixed = self._record.rest, self._record.live.tolist(), self._slopes
+        rest, live, fixed = self._record.rest, self._record.live.tobytes(), self._slopes
 
         def hand(j: int, flow: Any) -> None:
             so_far = adjoints[j]
@@ -105,7 +103,7 @@ class Straight:
                 flow = flow.sum()
             adjoints[j] = flow if so_far is None else so_far + flow
 
-        for i, op, a, b in self._each(self._nodes[::-1]):
+        for i, op, a, b in self._record.each(self._nodes[::-1]):
             upstream, adjoints[i] = adjoints[i], None
             more = rest.get(i, ()) if rest else ()
             slopes: Sequence[Any] | None = fixed[op]
@@ -128,14 +126,6 @@ class Straight:
             for k, j in enumerate(more, 2):
                 if live[j]:
                     hand(j, upstream * slopes[k])
-
-    def _each(self, nodes: Places) -> Iterator[tuple[int, int, int, int]]:
-        """Place, code and first two operands of these nodes."""
-        record = self._record
-        for start in range(0, len(nodes), _CHUNK):
-            some = nodes[start : start + _CHUNK]
-            columns = some, record.op[some], record.a[some], record.b[some]
-            yield from zip(*(each.tolist() for each in columns), strict=True)
 
 
 def _on_arrays(row: Primitive) -> tuple[_Function, _Function]:
