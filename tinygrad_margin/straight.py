@@ -87,6 +87,8 @@ class Straight:
                     more = [values[j] for j in rest[i]]
                     values[i] = functions[op](m, values[a], values[b], *more)
             except (ArithmeticError, ValueError):
+                if m is ARRAYS:
+                    raise
                 operands = [np.float64(values[j]) for j in self._record.operands(i)]
                 values[i] = float(self._on_arrays[op][0](ARRAYS, *operands))
 
@@ -117,6 +119,8 @@ class Straight:
                         given = [values[j] for j in more]
                         slopes = functions[op](m, values[a], values[b], *given, values[i])
                 except (ArithmeticError, ValueError):
+                    if m is ARRAYS:
+                        raise
                     operands = [np.float64(values[j]) for j in (*self._record.operands(i), i)]
                     slopes = [float(x) for x in self._on_arrays[op][1](ARRAYS, *operands)]
             if live[a]:

@@ -60,25 +60,34 @@ class Tape:
     All other leaves are constants at their present value. ``len(tape)`` is the number of
     operations.
 
+    The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
+
+    - as many entries as wrt has, n: each is a number, or a one-dimensional array of B items. All
+      arrays have one length; a number is the same for all items. The gradient has an entry for
+      each, too: of shape (B,) for an array, and for a number a number, summed over the items.
+    - fewer entries: the first is an array of k numbers, for the first k leaves, a model's
+      parameters say; the other n − k are as in the first form. The gradient's first entry has
+      shape (k,). (So k is at least 2: a single number is given as a number.)
+    - an array of shape (n,): n numbers. The gradient has shape (n,).
+    - an array of shape (n, B). The gradient has shape (n, B).
+
+    Values and gradients are the engine's, to 1e-12 of the largest number that goes into them.
+    Where numbers cancel, less of the result is left: where tanh or sigmoid is near 1, its slope,
+    1 − J · J or J · (1 − J), is off by a rounding of that 1, about 2e-16, as it is in the engine.
+    Outside an operation's domain an item is nan or inf, and other items are as they are.
+
+    Sums of products become matrix products, which is where the speed comes from, if they are
+    running sums, ``w[0] * x[0] + w[1] * x[1] + …``, as ``sum`` makes them. Products that are added
+    in pairs of pairs, from the right or by subtraction, or are scaled first, are computed one kind
+    after another. A graph with a few nodes at each of many levels runs node by node, in Python.
+
     Args:
         J: the root.
         wrt: the leaves that are inputs, each once. One that J does not depend on has gradient 0.
 
     Raises:
-        TypeError: J or an entry of wrt is no Value.
+        TypeError: J or an entry of wrt is no Value, or wrt has no order.
         ValueError: an entry of wrt is no leaf, or stands there twice.
-
-    The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
-
-    - a sequence with an entry for each: a number, or a one-dimensional array of B items. All
-      arrays have one length; a number is the same for all items. The gradient has an entry for
-      each, too: of shape (B,) for an array, and for a number a number, summed over the items.
-    - an array of shape (n,) with n = len(wrt): n numbers. The gradient has shape (n,).
-    - an array of shape (n, B). The gradient has shape (n, B).
-    - a sequence whose first entry is an array of k numbers, a model's parameters say, and whose
-      other n − k entries are as in the first form. The gradient's first entry has shape (k,).
-
-    Outside an operation's domain an item's value is nan or inf, and other items are as they are.
 
     Example:
         >>> w, x = Value(2.0, "w"), Value(3.0, "x")
