@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -30,11 +30,21 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_margin.engine import Value
-from tinygrad_margin.ops import ADD, FLOATS, MUL, TABLE, Primitive
+from tinygrad_margin.ops import (
+    ADD,
+    CONSTANT,
+    FLOATS,
+    MUL,
+    POW,
+    POW_OF_NUMBER,
+    POW_TO_NUMBER,
+    TABLE,
+    Primitive,
+)
 from tinygrad_margin.source import has_generic_partials, has_generic_value
 
-_ROWS = list(TABLE.values())
-_ADD, _MUL = _ROWS.index(ADD), _ROWS.index(MUL)
+_ADD, _MUL, _POW = range(3)  # their codes in every record
+_CHUNK = 512  # nodes; lists for the whole graph would take more than all its values
 _WORTH = 16  # products that are worth a matrix product
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -47,20 +57,33 @@ class Record:
 
     Args:
         order: the graph, in topological order.
-        wrt: the leaves that are inputs.
+        wrt: the leaves that are inputs. A number in a formula becomes one as any other leaf: as an
+            exponent or base it is asked for its slope, then.
 
     Attributes:
+        rows: the rows of its operations; their codes are their places here.
         op: the code of each node's row; -1 for a leaf.
-        own: the rows that are not in the table; their codes come after those that are.
         a: the place of its first operand, or -1.
         b: the place of its second one, or -1.
         rest: the places of the other operands, for a node that has more than two.
         data: the present values of constants, and of what is computed from constants alone.
         inputs: the places of wrt; -1 for a leaf that the graph does not have.
         live: does the node depend on an input?
+        operations: how many nodes are no leaves.
+
+    Attributes that ``arranged`` adds:
         level: how many calls must come before.
+        uses: how often the node is an operand.
         inside: is it a sum, only used as the first term of another sum, and so a part of that one?
+        calls: about how many calls of one operation at one level there are.
+        width: how many operations each of them computes, on average.
     """
+
+    level: Places
+    uses: Places
+    inside: Flags
+    calls: int
+    width: float
 
     def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:
         n = len(order)
@@ -68,11 +91,10 @@ class Record:
         arity = [node._primitive.arity for node in order]
         inner = [i for i, count in enumerate(arity) if count]
         few = inner if max(arity) <= 2 else [i for i in inner if arity[i] <= 2]
-        codes = {row: code for code, row in enumerate(_ROWS)}
+        codes = {ADD: _ADD, MUL: _MUL, POW: _POW}
         op = np.full(n, -1)
         a, b = op.copy(), op.copy()
         op[inner] = [codes.setdefault(order[i]._primitive, len(codes)) for i in inner]
-        self.own = list(codes)[len(_ROWS) :]
         a[few] = [index[order[i]._a] for i in few]
         self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
         index[None] = -1
@@ -80,18 +102,26 @@ class Record:
         self.rest: dict[int, list[int]] = {}
         for k in set(inner).difference(few) if few is not inner else ():
             a[k], b[k], *self.rest[k] = (index[parent] for parent in order[k].parents)
-        self.op, self.a, self.b = op, a, b
+        if any(leaf._primitive is CONSTANT for leaf in wrt):
+            for row, number in ((POW_OF_NUMBER, a), (POW_TO_NUMBER, b)):
+                op[(op == codes.get(row)) & np.isin(number, self.inputs)] = _POW
+        self.rows = list(codes)
+        self.op, self.a, self.b, self.operations = op, a, b, len(inner)
         self.data = np.array([node.data for node in order])
         self.live = self.reached_by(self.inputs)
         for i in np.flatnonzero((op >= 0) & ~self.live).tolist():
-            value = _in_a_tuple(self.row(op[i]).value)
+            value = in_a_tuple(self.rows[op[i]].value)
             (self.data[i],) = _forgiving(value, self.data[self.operands(i)].tolist(), 1)
-        self._find_levels()
-        self._find_sums()
 
-    def row(self, code: int) -> Primitive:
-        """The row with this code."""
-        return _ROWS[code] if code < len(_ROWS) else self.own[code - len(_ROWS)]
+    def arranged(self) -> Record:
+        """The record, once levels and sums have been found, which a few numbers can do without."""
+        if not hasattr(self, "calls"):
+            self._find_levels()
+            self._find_sums()
+            alone = (self.op >= 0) & self.live & ~self.inside
+            calls = len(np.unique(self.level[alone] * len(self.rows) + self.op[alone]))
+            self.width, self.calls = self.operations / max(calls, 1), calls
+        return self
 
     def operands(self, i: int) -> list[int]:
         """The places of the operands of one node."""
@@ -100,21 +130,28 @@ class Record:
 
     def columns(self, nodes: Places) -> list[Places]:
         """The places of the operands of nodes of one row: of all first ones, all second ones, …"""
-        arity = self.row(self.op[nodes[0]]).arity
+        arity = self.rows[self.op[nodes[0]]].arity
         if arity <= 2:
             return [self.a[nodes], self.b[nodes]][:arity]
         return list(np.array([self.operands(i) for i in nodes.tolist()]).T)
+
+    def each(self, nodes: Places) -> Iterator[tuple[int, int, int, int]]:
+        """Place, code and first two operands of these nodes."""
+        for start in range(0, len(nodes), _CHUNK):
+            some = nodes[start : start + _CHUNK]
+            columns = some, self.op[some], self.a[some], self.b[some]
+            yield from zip(*(each.tolist() for each in columns), strict=True)
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves?"""
         flags = np.zeros(len(self.op), bool)
         flags[leaves[leaves >= 0]] = True
         reached: list[bool] = flags.tolist()
-        for i, (x, y) in enumerate(zip(self.a.tolist(), self.b.tolist(), strict=True)):
-            if x >= 0 and (reached[x] or (y >= 0 and reached[y])):
+        for i, _, x, y in self.each(np.flatnonzero(self.op >= 0)):
+            if reached[x] or (y >= 0 and reached[y]):
                 reached[i] = True
-            elif self.rest:
-                reached[i] = reached[i] or any(reached[z] for z in self.rest.get(i, ()))
+            elif i in self.rest:
+                reached[i] = any(reached[z] for z in self.rest[i])
         return np.array(reached, bool)
 
     def _find_levels(self) -> None:
@@ -123,20 +160,14 @@ class Record:
         used = np.concatenate([a[a >= 0], b[b >= 0], np.array(others, np.int64)])
         self.uses = np.bincount(used, minlength=len(op))
         adds = (op == _ADD) & live
-        self.sums = np.flatnonzero(adds)
-        first = a[self.sums]
+        sums = np.flatnonzero(adds)
+        first = a[sums]
         part = adds[first] & (self.uses[first] == 1)
         self.inside = np.zeros(len(op), bool)
         self.inside[first[part]] = True
-        # Which sum is it a part of, in the end? Each look doubles the distance.
-        self.whole = np.arange(len(op))
-        self.whole[first[part]] = self.sums[part]
-        while not np.array_equal(further := self.whole[self.whole], self.whole):
-            self.whole = further
         level = [0] * len(op)
-        inside, left, right = self.inside.tolist(), a.tolist(), b.tolist()
-        for i in np.flatnonzero((op >= 0) & live).tolist():
-            x, y = left[i], right[i]
+        inside: list[bool] = self.inside.tolist()
+        for i, _, x, y in self.each(np.flatnonzero((op >= 0) & live)):
             before = level[x] - inside[x]
             if y >= 0 and level[y] > before:
                 before = level[y]
@@ -147,15 +178,28 @@ class Record:
 
     def _find_sums(self) -> None:
         """List the terms of every sum, in order: ``term[start:start + count]`` for each root."""
-        first = self.sums[~self.inside[self.a[self.sums]]]
-        owner = np.concatenate([self.whole[first], self.whole[self.sums]])
-        term = np.concatenate([self.a[first], self.b[self.sums]])
-        rank = np.concatenate([np.full(len(first), -1), self.sums])
+        sums = np.flatnonzero((self.op == _ADD) & self.live)
+        left, right = self.a[sums], self.b[sums]
+        # Which sum is it a part of, in the end? Each look doubles the distance.
+        whole = np.arange(len(self.op))
+        whole[left[self.inside[left]]] = sums[self.inside[left]]
+        while not np.array_equal(further := whole[whole], whole):
+            whole = further
+        begins = ~self.inside[left]
+        first = sums[begins]
+        owner = np.concatenate([whole[first], whole[sums]])
+        term = np.concatenate([left[begins], right])
+        rank = np.concatenate([np.full(len(first), -1), sums])
         order = np.lexsort((rank, owner))
         self.term = term[order]
         self.roots, self.start, self.count = np.unique(
             owner[order], return_index=True, return_counts=True
         )
+
+
+def is_in_table(row: Primitive) -> bool:
+    """Is it no operation of one's own?"""
+    return TABLE.get(row.name) is row
 
 
 def _forgiving(
@@ -228,53 +272,106 @@ class _Array:
         return self * -1.0
 
 
-class _Arrays:
-    """The mathematics of arrays, for the rows of the table; where there is no value, nan or inf."""
+class Arrays:
+    """The mathematics of plain arrays, for the rows; where there is no value, nan or inf."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
-
-    def __getattr__(self, name: str) -> Callable[[Any], Any]:
-        function = {"abs": np.fabs}.get(name) or getattr(np, name)
-
-        def unary(a: Any) -> Any:
-            if isinstance(a, _Array):
-                return self._program.call(function, a)
-            with np.errstate(all="ignore"):
-                return float(function(np.float64(a)))
-
-        return unary
+    exp, log, sqrt, sin, cos, tanh = np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh
+    abs, maximum = np.fabs, np.maximum
 
     def sigmoid(self, a: Any) -> Any:
+        """1 / (1 + e⁻ᵃ)."""
         return 1.0 / (1.0 + self.exp(-a))
 
-    def pow(self, a: Any, b: Any) -> Any:
+    @staticmethod
+    def pow(a: Any, b: Any, out: Any = None) -> Any:
+        """aᵇ. NumPy takes −∞ for a number of either sign; the engine does not, outside of ints."""
+        out = np.asarray(np.power(a, b, out=out))
+        below = np.equal(a, -math.inf)
+        if below.any():
+            np.copyto(out, math.nan, where=below & (np.fmod(b, 1.0) != 0.0) & np.isfinite(b))
+        return out[()]
+
+    @staticmethod
+    def xlogy(x: Any, y: Any, out: Any = None) -> Any:
+        """x · log y, and 0 where y = 0."""
+        out = np.asarray(np.log(y, out=_room(out, x, y)))
+        np.multiply(x, out, out=out)
+        np.copyto(out, 0.0, where=np.equal(y, 0.0))
+        return out[()]
+
+    @staticmethod
+    def step(a: Any, b: Any, tie: Any, out: Any = None) -> Any:
+        """1 where a > b, ``tie`` where a = b, 0 where a < b, nan where either is nan."""
+        out = np.greater(a, b, out=_room(out, a, b))
+        if tie:
+            np.copyto(out, tie, where=np.equal(a, b))
+        for x in (a, b):
+            nan = np.isnan(x)
+            if nan.any():
+                np.copyto(out, math.nan, where=nan)
+        return out[()]
+
+    @staticmethod
+    def is_zero(a: Any) -> Any:
+        """1 where a = 0, else 0."""
+        return np.equal(a, 0.0) * 1.0
+
+
+def _room(out: Any, *operands: Any) -> Any:
+    """The array to fill, or a new one."""
+    return np.empty(np.broadcast_shapes(*map(np.shape, operands))) if out is None else out
+
+
+ARRAYS = Arrays()
+
+
+def _unary(function: Callable[..., Any]) -> Callable[[_Calls, Any], Any]:
+    """A function of one operand."""
+
+    def unary(m: _Calls, a: Any) -> Any:
+        if isinstance(a, _Array):
+            return m.call(function, a)
+        with np.errstate(all="ignore"):
+            return float(function(np.float64(a)))
+
+    return unary
+
+
+class _Calls(Arrays):
+    """The same, adding calls to a program; numbers are computed at once."""
+
+    def __init__(self, program: Program) -> None:
+        self.call = program.call
+
+    exp, log, sqrt = _unary(np.exp), _unary(np.log), _unary(np.sqrt)  # type: ignore[assignment]
+    sin, cos, tanh = _unary(np.sin), _unary(np.cos), _unary(np.tanh)  # type: ignore[assignment]
+    abs = _unary(np.fabs)  # type: ignore[assignment]
+
+    def pow(self, a: Any, b: Any) -> Any:  # type: ignore[override]
         if isinstance(a, _Array) and b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
             return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
         if isinstance(a, _Array) or isinstance(b, _Array):
-            return self._program.call(np.power, a, b)
+            is_whole = isinstance(b, float) and b % 1.0 == 0.0
+            return self.call(np.power if is_whole else ARRAYS.pow, a, b)
         with np.errstate(all="ignore"):
-            return float(np.power(np.float64(a), np.float64(b)))
+            return float(ARRAYS.pow(np.float64(a), np.float64(b)))
 
-    def xlogy(self, x: Any, y: Any) -> Any:
-        return x * self.log(y + self.is_zero(y))
+    def xlogy(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+        if isinstance(y, _Array):
+            return self.call(ARRAYS.xlogy, x, y)
+        return x * self.log(y) if y else 0.0
 
-    def maximum(self, a: Any, b: Any) -> Any:
-        return self._program.call(np.maximum, a, b)
+    def maximum(self, a: Any, b: Any) -> Any:  # type: ignore[override]
+        return self.call(np.maximum, a, b)
 
-    def step(self, a: Any, b: Any, tie: float) -> Any:
-        clip = partial(self._program.call, np.ndarray.clip)
-        # Of the difference; but a difference of two infinities says nothing, so they are clipped.
-        if b != 0.0:
-            limit = np.finfo(float).max / 2
-            a, b = (clip(x, -limit, limit) if isinstance(x, _Array) else x for x in (a, b))
-            a = a - b
-        above = self.ceil(clip(a, 0.0, 1.0))  # without a branch for each item
-        return above + self.is_zero(a) * tie if tie else above
+    def step(self, a: Any, b: Any, tie: float) -> Any:  # type: ignore[override]
+        if b == 0.0 and not tie:  # the same, faster: without a branch for each item
+            return self.call(np.ceil, self.call(np.ndarray.clip, a, 0.0, 1.0))
+        return self.call(ARRAYS.step, a, b, tie)
 
-    def is_zero(self, a: Any) -> Any:
+    def is_zero(self, a: Any) -> Any:  # type: ignore[override]
         if isinstance(a, _Array):
-            return self._program.call(np.equal, a, 0.0)
+            return self.call(np.equal, a, 0.0)
         return float(a == 0.0)
 
 
@@ -291,10 +388,11 @@ class Plan:
         sizes: how many places there are of either kind.
         inputs: how many of them are inputs, which come first.
         steps: what is computed together, in order.
+        bytes: about how much memory it takes.
     """
 
     def __init__(self, record: Record, is_array: Flags) -> None:
-        self.record = record
+        self.record = record.arranged()
         self.varying = record.reached_by(record.inputs[is_array])
         self.slot = np.full(len(record.op), -1)
         self.inputs = int((~is_array).sum()), int(is_array.sum())
@@ -304,6 +402,7 @@ class Plan:
             self.slot[nodes[places]] = places
         self.place(np.flatnonzero(~record.live), varying=False)
         self.steps = self._planned()
+        self.bytes = 40 * len(record.op) + 2000 * len(self.steps)
 
     def place(self, nodes: Places, *, varying: bool) -> None:
         """Give nodes the next places, side by side."""
@@ -333,7 +432,7 @@ class Plan:
         for rows in _alike(record.level[nodes], record.op[nodes], self.varying[a],
                            (b >= 0) & self.varying[b], self._kinds(nodes)):  # fmt: skip
             chosen = nodes[rows]
-            kind = _Each if record.op[chosen[0]] < len(_ROWS) else _Own
+            kind = _Each if is_in_table(record.rows[record.op[chosen[0]]]) else _Own
             steps[record.level[chosen[0]]].append(kind(chosen, record))
         planned = [step for level in sorted(steps) for step in steps[level]]
         for step in planned:
@@ -369,43 +468,31 @@ class Plan:
             left, right = record.a[products], record.b[products]
             _, i = np.unique(left, axis=0, return_inverse=True)
             _, j = np.unique(right, axis=0, return_inverse=True)
-            i, j = i.ravel(), j.ravel()
-            for rows in _components(i, j):
-                of = record.roots[sums[rows]]
-                product = self._product(of, left[rows], right[rows], rest[rows], i[rows], j[rows])
+            for cells in _full_grids(i.ravel(), j.ravel()):
+                rows = cells.ravel()
+                product = self._product(record.roots[sums], left, right, rest, cells)
                 if product is not None:
-                    where = int(record.level[of[0]])
+                    where = int(level[sums[0]])
                     found.append((where, product, sums[rows], products[rows].ravel()))
         return found
 
     def _product(
-        self, sums: Places, left: Places, right: Places, rest: Places, i: Places, j: Places
+        self, sums: Places, left: Places, right: Places, rest: Places, cells: Places
     ) -> _Product | None:
-        """One matrix product for sums of products of list i with list j, if it is worth it."""
-        m, k = left.shape
-        _, i = np.unique(i, return_inverse=True)
-        _, j = np.unique(j, return_inverse=True)
-        lists = [np.empty((x.max() + 1, k), np.int64) for x in (i, j)]
-        lists[0][i], lists[1][j] = left, right
-        cells = len(lists[0]) * len(lists[1])
-        is_sparse = m < cells and (m < cells / 2 or rest.size > 0)
-        if m * k < _WORTH or is_sparse or len(np.unique(i * cells + j)) < m:
+        """One matrix product for a full grid of sums, if it is worth it."""
+        lists = left[cells[0]], right[cells[:, 0]]
+        if cells.size * lists[0].shape[1] < _WORTH:
             return None
         flags = [self.varying[each] for each in lists]
         is_mixed = any(x.any() and not x.all() for x in flags)
         if is_mixed or (flags[0].all() and flags[1].all()):
             return None
+        others = [column[cells] for column in rest.T]
+        if any(len(set(self.varying[each].flat)) > 1 for each in others):
+            return None
         if flags[0].all():  # the list that varies comes second
-            lists, i, j = lists[::-1], j, i
-        grid = np.full((len(lists[1]), len(lists[0])), -1)
-        grid[j, i] = sums
-        others = []
-        for column in rest.T:
-            if len(set(self.varying[column].tolist())) > 1:
-                return None
-            others.append(np.empty_like(grid))
-            others[-1][j, i] = column
-        return _Product(grid, lists[0], lists[1], others)
+            return _Product(sums[cells].T, lists[1], lists[0], [each.T for each in others])
+        return _Product(sums[cells], lists[0], lists[1], others)
 
 
 class Program:
@@ -419,6 +506,7 @@ class Program:
         values: the values of what is uniform (n,), and of what varies (n, items); a row that
             nobody reads any more may hold another value.
         adjoints: theirs, alike.
+        bytes: about how much memory it takes.
     """
 
     def __init__(self, plan: Plan, items: int) -> None:
@@ -429,7 +517,6 @@ class Program:
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
         constants = np.flatnonzero(~self.record.live)
         self.values[0][self.slot[constants]] = self.record.data[constants]
-        self.m = _Arrays(self)
         self._arena: list[Floats] = []
         self._taken = 0
         self._cleared: list[tuple[int, Places]] = []
@@ -455,11 +542,21 @@ class Program:
         if varied:
             self._compute_once()
             self._reuse_rows()
+        self._lone.clear()  # it refers to the program, which would wait for the garbage collector
+        self.bytes = self._size()
+
+    def _size(self) -> int:
+        """The bytes of its arrays and calls."""
+        calls = [*self._forward, *self._backward]
+        arrays = [x for _, operands, out in calls for x in (*operands, *out.values())]
+        whole = {id(base): base for x in arrays if (base := getattr(x, "base", x)) is not None}
+        kept = sum(x.nbytes for x in whole.values() if isinstance(x, np.ndarray))
+        return kept + 1000 * len(calls)
 
     def _finish(self) -> None:
         """Have the adjoints of the inputs stand in their rows."""
-        for node in self.record.inputs[self.record.inputs >= 0].tolist():
-            if node in self._lone and self.varying[node]:
+        for node in [i for i in self.record.inputs.tolist() if i in self._lone]:
+            if self.varying[node]:
                 self._taken = 0
                 self._lone[node] = self._lone[node] + 0.0  # not -0.0: as when added to a grad
             self.settle(np.array([node]))
@@ -594,7 +691,9 @@ class Program:
         """Add a call; what it gives, in a temporary array."""
         # NumPy takes an array without dimensions sooner than a number.
         plain = [x.plain() if isinstance(x, _Array) else np.asarray(x) for x in operands]
-        shape = np.broadcast_shapes(*(x.shape for x in plain))
+        shape = plain[0].shape
+        if any(x.shape != shape for x in plain[1:]):
+            shape = np.broadcast_shapes(*(x.shape for x in plain))
         out = self.temporary(shape)
         self.add(function, *plain, out=out)
         return _Array(self, out)
@@ -812,22 +911,27 @@ def _alike(*keys: npt.NDArray[Any]) -> list[Places]:
     return np.split(order, np.flatnonzero(differs) + 1)
 
 
-def _components(left: Places, right: Places) -> list[Places]:
-    """The rows of each connected part of the pairs (left, right)."""
-    label = np.arange(len(left))
-    while True:
-        before = label
-        for side in (left, right):
-            least = np.full(side.max() + 1, len(label))
-            np.minimum.at(least, side, label)
-            label = least[side]
-        if np.array_equal(label, before):
-            return _alike(label)
+def _full_grids(left: Places, right: Places) -> list[Places]:
+    """Which pairs (left, right) make up full grids: for each, the pairs' places, right × left.
+
+    A grid with a gap is none: nobody may ask what the two that never meet would give.
+    """
+    order = np.lexsort((left, right))
+    alike: dict[bytes, list[Places]] = defaultdict(list)
+    for rows in np.split(order, np.flatnonzero(np.diff(right[order])) + 1):
+        alike[left[rows].tobytes()].append(rows)  # all that one of the right meets
+    return [np.array(each) for each in alike.values()]
 
 
 def _window(buffer: Floats, places: Places) -> Floats | None:
     """The places as a view of the buffer, if they lie at even distances."""
-    first = int(places.flat[0])
+    first, last = int(places.flat[0]), int(places.flat[-1])
+    if places.ndim == 1:
+        step = int(places[1]) - first
+        if last - first != step * (len(places) - 1) or (np.diff(places) != step).any():
+            return None
+        if step > 0:
+            return buffer[first : last + 1 : step]
     even, strides = np.full(places.shape, first), []
     for axis, size in enumerate(places.shape):
         step = int(places.take(1, axis).flat[0]) - first if size > 1 else 0
@@ -865,7 +969,7 @@ class _Each(_Step):
 
     def __init__(self, nodes: Places, record: Record) -> None:
         self.nodes = nodes
-        self.row = record.row(record.op[nodes[0]])
+        self.row = record.rows[record.op[nodes[0]]]
 
     def settle(self, plan: Plan) -> None:
         columns = plan.record.columns(self.nodes)
@@ -880,12 +984,12 @@ class _Each(_Step):
 
     def forward(self, program: Program) -> None:
         out = program.read(self.nodes)
-        program.into(out, self.row.value(program.m, *self._arguments(program)))
+        program.into(out, self.row.value(_Calls(program), *self._arguments(program)))
 
     def backward(self, program: Program) -> None:
         upstream = program.adjoint(self.nodes)
         out = _Array(program, program.read(self.nodes))
-        partials = self.row.partials(program.m, *self._arguments(program), out)
+        partials = self.row.partials(_Calls(program), *self._arguments(program), out)
         for nodes, slope in zip(self.operands, partials, strict=True):
             if not program.record.live[nodes].any():
                 continue
@@ -904,14 +1008,14 @@ class _Own(_Each):
     """
 
     def forward(self, program: Program) -> None:
-        fill = partial(_fill_one, self.row.value, has_generic_value(self.row, np))
-        program.add(fill, *self._plain(program), out=program.read(self.nodes))
+        each = partial(_fill_one, self.row.value, has_generic_value(self.row, np))
+        program.add(each, *self._plain(program), out=program.read(self.nodes))
 
     def backward(self, program: Program) -> None:
         upstream, out = program.adjoint(self.nodes), program.read(self.nodes)
         slopes = program.temporary((self.row.arity, *out.shape))
-        fill = partial(_fill, self.row.partials, has_generic_partials(self.row, np))
-        program.add(fill, *self._plain(program), out, out=slopes)
+        each = partial(fill, self.row.partials, has_generic_partials(self.row, np))
+        program.add(each, *self._plain(program), out, out=slopes)
         for nodes, slope in zip(self.operands, slopes, strict=True):
             if program.record.live[nodes].any():
                 program.hand(nodes, _Array(program, slope) * upstream)
@@ -920,7 +1024,7 @@ class _Own(_Each):
         return [program.operand(each, varying=self.varying) for each in self.operands]
 
 
-def _fill(
+def fill(
     function: Callable[..., Sequence[Any]], is_generic: bool, *operands: Any, out: Floats
 ) -> None:
     """Put what the function of a row gives into ``out``: first all its first numbers, and so on."""
@@ -935,14 +1039,14 @@ def _fill(
     out[...] = np.reshape(found, (-1, len(out))).T.reshape(out.shape)
 
 
-def _in_a_tuple(function: Callable[..., Any]) -> Callable[..., tuple[Any]]:
+def in_a_tuple(function: Callable[..., Any]) -> Callable[..., tuple[Any]]:
     """The function of a value as one of a tuple, as that of partials is."""
     return lambda *operands: (function(*operands),)
 
 
 def _fill_one(function: Callable[..., Any], is_generic: bool, *operands: Any, out: Floats) -> None:
     """The same for a function that gives one number."""
-    _fill(_in_a_tuple(function), is_generic, *operands, out=out[None])
+    fill(in_a_tuple(function), is_generic, *operands, out=out[None])
 
 
 class _Sums(_Step):
@@ -994,8 +1098,7 @@ class _Sums(_Step):
 class _Product(_Step):
     """Sums of products, as a matrix product: out[r, l] = Σₖ left[l, k] · right[r, k] + rest[r, l].
 
-    ``left`` is uniform; ``right`` varies with the items, or not. Where a sum is missing in the
-    grid of all r and l, its place is -1: it is computed, and nobody reads it.
+    ``left`` is uniform; ``right`` varies with the items, or not.
     """
 
     def __init__(self, grid: Places, left: Places, right: Places, rest: list[Places]) -> None:
@@ -1006,22 +1109,18 @@ class _Product(_Step):
         columns = np.lexsort(plan.slot[self.left].T[::-1])
         self.right, self.left = self.right[rows], self.left[columns]
         self.rest = [each[rows][:, columns] for each in self.rest]
-        self.grid = grid = self.grid[rows][:, columns]
-        real = grid >= 0
-        self.varying = bool(plan.varying[grid[real][0]])
+        self.grid = self.grid[rows][:, columns]
+        self.varying = bool(plan.varying[self.grid[0, 0]])
         self.right_varies = bool(plan.varying[self.right.flat[0]])
-        self.places = plan.sizes[self.varying] + np.arange(grid.size).reshape(grid.shape)
-        plan.slot[grid[real]] = self.places[real]
-        plan.sizes[self.varying] += grid.size
+        plan.place(self.grid.ravel(), varying=self.varying)
 
     def forward(self, program: Program) -> None:
-        out = program.window(program.values[self.varying], self.places)
-        assert out is not None
+        out = program.read(self.grid)
         left, right = program.read(self.left), program.read(self.right)
         if self.right_varies:  # (l, k) times (r, k, items)
             program.add(np.matmul, left, right, out=out)
         elif self.varying:
-            same = program.temporary(self.places.shape)
+            same = program.temporary(self.grid.shape)
             program.add(np.matmul, right, left.T, out=same)
             program.add(np.copyto, out, same[..., None])
         else:
@@ -1030,23 +1129,8 @@ class _Product(_Step):
             x = program.operand(each, varying=self.varying)
             program.add(np.add, out, x, out=out)
 
-    def _upstream(self, program: Program) -> Floats:
-        """The adjoints of the whole grid; 0 where there is no sum."""
-        real = self.grid >= 0
-        if real.all():
-            return program.upstream(self.grid)
-        space, places = int(self.varying), self.places[real]
-        shared = program._handed[self.grid[real]]
-        if not np.array_equal(shared, places):
-            x = program.upstream(self.grid[real])
-            program.add(_put, program.adjoints[space], places, x)
-        program.clear(space, self.places[~real])
-        view = program.window(program.adjoints[space], self.places)
-        assert view is not None
-        return view
-
     def backward(self, program: Program) -> None:
-        upstream = self._upstream(program)
+        upstream = program.upstream(self.grid)
         left, right = program.read(self.left), program.read(self.right)
         live = program.record.live
         for each in self.rest:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from tinygrad_margin.ops import Primitive
 
 _LONGEST = 10_000  # a piece that is used twice, again and again, would grow without end
-_SUM, _PRODUCT, _ATOM = range(3)  # how tightly a piece holds together
+SUM, NEGATIVE, PRODUCT, ATOM = range(4)  # how tightly a piece holds together
 
 
 class Source:
@@ -28,7 +28,7 @@ class Source:
     minus, times, quotient = "-", " * ", "{} / {}"
     __array_ufunc__ = None  # NumPy hands over: np.float64(2) * x is x.__rmul__(2)
 
-    def __init__(self, text: str, level: int = _ATOM) -> None:
+    def __init__(self, text: str, level: int = ATOM) -> None:
         if len(text) > _LONGEST:
             raise TypeError(f"the row is a formula of more than {_LONGEST:,} characters")
         self.text, self.level = text, level
@@ -44,7 +44,7 @@ class Source:
             return x
         if not isinstance(x, (int, float)):
             raise TypeError(f"a row computes with its operands; got {type(x).__name__} {x!r:.60}")
-        return cls(cls.number(abs(x)) if x >= 0 else f"{cls.minus}{cls.number(-x)}", 2 * (x >= 0))
+        return -cls(cls.number(-x)) if x < 0 else cls(cls.number(x + 0.0))
 
     @staticmethod
     def number(x: float) -> str:
@@ -67,8 +67,8 @@ class Source:
         if isinstance(other, (int, float)) and other in (1, -1):
             return self if other == 1 else -self
         right = self.of(other)
-        text = f"{self.held(_PRODUCT)}{self.times}{right.held(_ATOM)}"
-        return type(self)(text, _PRODUCT)
+        text = f"{self.held(NEGATIVE)}{self.times}{right.held(ATOM)}"
+        return type(self)(text, PRODUCT)
 
     def __rmul__(self, other: Any) -> Source:
         if isinstance(other, (int, float)) and other in (1, -1):
@@ -82,7 +82,9 @@ class Source:
         return self._divided(other, self)
 
     def __neg__(self) -> Source:
-        return type(self)(f"{self.minus}{self.held(_PRODUCT)}", _SUM)
+        if self._is_negative():
+            return type(self)(self.text[len(self.minus) :], PRODUCT)
+        return type(self)(f"{self.minus}{self.held(PRODUCT)}", NEGATIVE)
 
     def __pos__(self) -> Source:
         return self
@@ -106,13 +108,19 @@ class Source:
 
     def _joined(self, left: Any, sign: str, right: Any) -> Source:
         left, right = self.of(left), self.of(right)
-        return type(self)(f"{left.text} {sign} {right.held(_PRODUCT)}", _SUM)
+        if right._is_negative():  # a + (-b) is a - b
+            sign, right = self.minus if sign == "+" else "+", -right
+        return type(self)(f"{left.text} {sign} {right.held(PRODUCT)}", SUM)
+
+    def _is_negative(self) -> bool:
+        """Does it begin with a minus that is about the whole of it?"""
+        return self.level >= NEGATIVE and self.text.startswith(self.minus)
 
     def _divided(self, left: Any, right: Any) -> Source:
         left, right = self.of(left), self.of(right)
         if "(" in self.quotient:
             return type(self)(self.quotient.format(left.text, right.text))
-        return type(self)(self.quotient.format(left.held(_PRODUCT), right.held(_ATOM)), _PRODUCT)
+        return type(self)(self.quotient.format(left.held(NEGATIVE), right.held(ATOM)), PRODUCT)
 
     def held(self, level: int) -> str:
         """The text, in parentheses where it would fall apart."""
@@ -141,7 +149,7 @@ class Functions:
 class _Anything(Source):
     """Stands for a number of any kind; it keeps no text."""
 
-    def __init__(self, text: str, level: int = _ATOM) -> None:
+    def __init__(self, text: str, level: int = ATOM) -> None:
         super().__init__("", level)
 
 

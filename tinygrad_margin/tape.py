@@ -16,9 +16,10 @@ numbers call for.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -33,17 +34,22 @@ from tinygrad_margin.engine import (
     topological_order,
 )
 from tinygrad_margin.notation import brief, number
-from tinygrad_margin.ops import FLOATS, TABLE
+from tinygrad_margin.ops import TABLE
 from tinygrad_margin.replay import Flags, Floats, Plan, Program, Record
-from tinygrad_margin.source import Functions, Source
+from tinygrad_margin.source import ATOM, SUM, Functions, Source
+from tinygrad_margin.straight import Straight, functions
 from tinygrad_margin.sweep import named, operation
 
-_SMALL = 150  # operations; up to here a single evaluation runs as a Python function
+_SMALL = 150  # operations; up to here a single evaluation is never worth NumPy's calls
+_OFTEN = 10  # such evaluations; then it is worth being written down as a function
+_WIDE = 24  # operations at a call, on average: that many numbers take NumPy no longer than Python
+_DEEP = 300, 4  # calls, and operations at each: more of so little take too long to plan
 _CACHE = 2**19  # numbers that a block of items may take: they are to fit into a processor's cache
+_ROOM = 2**21  # and that it may take at all
 _MOST = 2**16  # items of a block
-_KEPT = 8  # programs, and plans
+_KEPT = 8, 2**26  # programs, and bytes, that are kept; and plans
 _Key = TypeVar("_Key")
-_Made = TypeVar("_Made")
+_Made = TypeVar("_Made", Plan, Program)
 
 Inputs: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
 
@@ -54,25 +60,34 @@ class Tape:
     All other leaves are constants at their present value. ``len(tape)`` is the number of
     operations.
 
+    The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
+
+    - as many entries as wrt has, n: each is a number, or a one-dimensional array of B items. All
+      arrays have one length; a number is the same for all items. The gradient has an entry for
+      each, too: of shape (B,) for an array, and for a number a number, summed over the items.
+    - fewer entries: the first is an array of k numbers, for the first k leaves, a model's
+      parameters say; the other n − k are as in the first form. The gradient's first entry has
+      shape (k,). (So k is at least 2: a single number is given as a number.)
+    - an array of shape (n,): n numbers. The gradient has shape (n,).
+    - an array of shape (n, B). The gradient has shape (n, B).
+
+    Values and gradients are the engine's, to 1e-12 of the largest number that goes into them.
+    Where numbers cancel, less of the result is left: where tanh or sigmoid is near 1, its slope,
+    1 − J · J or J · (1 − J), is off by a rounding of that 1, about 2e-16, as it is in the engine.
+    Outside an operation's domain an item is nan or inf, and other items are as they are.
+
+    Sums of products become matrix products, which is where the speed comes from, if they are
+    running sums, ``w[0] * x[0] + w[1] * x[1] + …``, as ``sum`` makes them. Products that are added
+    in pairs of pairs, from the right or by subtraction, or are scaled first, are computed one kind
+    after another. A graph with a few nodes at each of many levels runs node by node, in Python.
+
     Args:
         J: the root.
         wrt: the leaves that are inputs, each once. One that J does not depend on has gradient 0.
 
     Raises:
-        TypeError: J or an entry of wrt is no Value.
+        TypeError: J or an entry of wrt is no Value, or wrt has no order.
         ValueError: an entry of wrt is no leaf, or stands there twice.
-
-    The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
-
-    - a sequence with an entry for each: a number, or a one-dimensional array of B items. All
-      arrays have one length; a number is the same for all items. The gradient has an entry for
-      each, too: of shape (B,) for an array, and for a number a number, summed over the items.
-    - an array of shape (n,) with n = len(wrt): n numbers. The gradient has shape (n,).
-    - an array of shape (n, B). The gradient has shape (n, B).
-    - a sequence whose first entry is an array of k numbers, a model's parameters say, and whose
-      other n − k entries are as in the first form. The gradient's first entry has shape (k,).
-
-    Outside an operation's domain an item's value is nan or inf, and other items are as they are.
 
     Example:
         >>> w, x = Value(2.0, "w"), Value(3.0, "x")
@@ -97,6 +112,11 @@ class Tape:
             raise TypeError(
                 "Tape(J, wrt) takes a sequence of leaves for wrt; put it in a list: [x]"
             )
+        if isinstance(wrt, (Set, Mapping, str)) or not isinstance(wrt, Iterable):
+            raise TypeError(
+                "Tape(J, wrt) takes a sequence of leaves for wrt, in the order of the inputs; "
+                f"got {type(wrt).__name__} {wrt!r:.60}"
+            )
         order = topological_order(as_node(J, "Tape(J, wrt)"))
         wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
         for leaf, times in Counter(wrt).items():
@@ -116,11 +136,13 @@ class Tape:
         """Start without anything that is made when it is needed."""
         self._plans: dict[bytes, Plan] = {}
         self._programs: dict[tuple[bytes, int], Program] = {}
+        self._straight: Straight | None = None
+        self._singles = 0  # replays with numbers only
         self._functions: tuple[Callable[..., Any], Callable[..., Any]] | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_plans", "_programs", "_functions", "_lock")
+        made = ("_plans", "_programs", "_straight", "_singles", "_functions", "_lock")
         return {name: x for name, x in self.__dict__.items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -128,13 +150,15 @@ class Tape:
         self._forget()
 
     def __len__(self) -> int:
-        return int((self._record.op >= 0).sum())
+        return self._record.operations
 
     def __repr__(self) -> str:
-        codes, counts = np.unique(self._record.op[self._record.op >= 0], return_counts=True)
-        rows = map(self._record.row, codes)
-        kinds = ", ".join(f"{n} {row.name}" for n, row in zip(counts, rows, strict=True))
-        levels = int(self._record.level.max())
+        record = self._record.arranged()
+        counts = np.bincount(record.op[record.op >= 0], minlength=len(record.rows))
+        counted = dict(zip(record.rows, counts.tolist(), strict=True))
+        rows = dict.fromkeys([*TABLE.values(), *record.rows])
+        kinds = ", ".join(f"{n:,} {row.name}" for row in rows if (n := counted.get(row)))
+        levels = int(record.level.max())
         of = f": {kinds}" if kinds else ""
         return (
             f"Tape({_counted(len(self), 'operation')}{of}; {_counted(levels, 'level')}; "
@@ -160,7 +184,8 @@ class Tape:
             TypeError, ValueError: as ``value``.
         """
         both = self._functions and self._functions[1]
-        if both and len(xs) == len(self._names) and all(type(x) is float for x in xs):
+        is_list = type(xs) is list or type(xs) is tuple
+        if both and is_list and len(xs) == len(self._names) and all(type(x) is float for x in xs):
             try:  # the short way, for a few plain numbers
                 value, found = both(*xs)
                 return value, [slope + 0.0 for slope in found]
@@ -172,7 +197,13 @@ class Tape:
 
     def listing(self) -> str:
         """The program as text: every node's value, then every node's adjoint, one line each."""
-        return "\n".join(_listing(self._graph(), self._record))
+        inputs = {
+            place: f"xs[{i}]" for i, place in enumerate(self._record.inputs.tolist()) if place >= 0
+        }
+        unused = {
+            name: f"xs[{i}]" for i, name in enumerate(self._names) if self._record.inputs[i] < 0
+        }
+        return "\n".join(_listing(self._graph(), self._record.live.tolist(), inputs, unused))
 
     def _graph(self) -> list[Value]:
         """The recorded graph, built anew, for its names."""
@@ -180,12 +211,12 @@ class Tape:
         for i, op in enumerate(record.op.tolist()):
             if op >= 0:
                 operands = [nodes[j] for j in record.operands(i)]
-                nodes.append(node_of(record.row(op), operands, float(record.data[i])))
+                nodes.append(node_of(record.rows[op], operands, float(record.data[i])))
             else:
                 nodes.append(Value(record.data[i]))
             if i in self._labels:
                 nodes[i].label = self._labels[i]
-        for i in self._constants:
+        for i in set(self._constants).difference(record.inputs.tolist()):
             nodes[i]._primitive = CONSTANT
         return nodes
 
@@ -195,11 +226,12 @@ class Tape:
             return (self._batch if call.is_array.any() else self._single)(call, gradient)
 
     def _single(self, call: _Call, gradient: bool) -> tuple[float, Floats, Floats]:
-        """A replay with numbers only: in Python for a small graph, which NumPy would slow down."""
-        no_arrays = np.empty((0, 0))
-        if len(self) <= _SMALL:
-            if self._functions is None:
-                self._functions = _functions(self._record)
+        """A replay with numbers only: node by node, where NumPy would slow it down."""
+        record, no_arrays = self._record, np.empty((0, 0))
+        is_small = record.operations <= _SMALL
+        self._singles += 1
+        if is_small and self._singles > _OFTEN:
+            self._functions = self._functions or functions(record)
             try:
                 found = self._functions[gradient](*call.numbers.tolist())
                 value, slopes = found if gradient else (found, [])
@@ -207,6 +239,10 @@ class Tape:
             except (ArithmeticError, ValueError):
                 pass  # outside an operation's domain: NumPy gives nan or inf
         with np.errstate(all="ignore"):
+            if is_small or record.arranged().width < _WIDE:
+                self._straight = self._straight or Straight(record)
+                value, slopes = self._straight.run(call.numbers.tolist(), gradient=gradient)
+                return value, np.array(slopes) + 0.0, no_arrays
             program = self._program(call.is_array, 1)
             value = program.run(call.numbers, [])
             slopes = program.sweep()[0] + 0.0 if gradient else np.empty(0)
@@ -216,17 +252,43 @@ class Tape:
         """A replay over items, in blocks that a processor's cache can hold."""
         value, rows = np.empty(call.items), np.empty((len(call.arrays), call.items))
         slopes = np.zeros(len(call.numbers))
-        most = min(max(_CACHE // max(self._plan(call.is_array).sizes[1], 1), 256), _MOST)
+        record = self._record.arranged()
+        is_deep = record.calls > _DEEP[0] and record.width < _DEEP[1]
+        places = record.operations if is_deep else max(self._plan(call.is_array).sizes[1], 1)
+        most = min(max(_CACHE // places, min(_ROOM // places, 256), 1), _MOST)
         size = -(-call.items // (-(-call.items // most) or 1)) or 1  # blocks of one size, nearly
+        run = self._run_straight if is_deep else self._run_program
         with np.errstate(all="ignore"):
             for start in range(0, call.items, size):
                 block = slice(start, min(start + size, call.items))
-                program = self._program(call.is_array, block.stop - start)
-                program.run(call.numbers, [x[block] for x in call.arrays], value[block])
-                if gradient:
-                    slopes += program.sweep([row[block] for row in rows])[0]
-                program.give_back()
+                slopes += run(call, block, value[block], rows[:, block] if gradient else None)
         return value, slopes, rows
+
+    def _run_program(
+        self, call: _Call, block: slice, value: Floats, rows: Floats | None
+    ) -> Floats | float:
+        """Fill value and rows for a block of items; return the gradient of the numbers."""
+        program = self._program(call.is_array, len(value))
+        program.run(call.numbers, [x[block] for x in call.arrays], value)
+        slopes = 0.0 if rows is None else program.sweep(list(rows))[0]
+        program.give_back()
+        return slopes
+
+    def _run_straight(
+        self, call: _Call, block: slice, value: Floats, rows: Floats | None
+    ) -> Floats | float:
+        """The same, node by node."""
+        self._straight = self._straight or Straight(self._record)
+        numbers, arrays = iter(call.numbers.tolist()), iter([x[block] for x in call.arrays])
+        xs = [next(arrays) if is_array else next(numbers) for is_array in call.is_array]
+        value[:], slopes = self._straight.run(xs, gradient=rows is not None)
+        if rows is None:
+            return 0.0
+        of_arrays = iter(rows)
+        for x, is_array in zip(slopes, call.is_array, strict=True):
+            if is_array:
+                np.add(x, 0.0, out=next(of_arrays))
+        return np.array([slopes[i] for i in np.flatnonzero(~call.is_array)])
 
     def _plan(self, is_array: Flags) -> Plan:
         """The plan for these inputs; the last few are kept."""
@@ -239,10 +301,12 @@ class Tape:
 
 
 def _kept(made: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
-    """What was made for a key, or is made now; those used last are kept."""
+    """What was made for a key, or is made now; those used last are kept, while there is room."""
+    count, room = _KEPT
     found = made.pop(key) if key in made else make()
     made[key] = found
-    while len(made) > _KEPT:
+    # Two at least: all blocks but the last have one size.
+    while len(made) > 2 and (len(made) > count or sum(x.bytes for x in made.values()) > room):
         del made[next(iter(made))]
     return found
 
@@ -265,7 +329,7 @@ class _Call:
             self._form = np.ndarray
             x = _checked("xs", xs, (1, 2))
             if len(x) != n:
-                raise _miscounted(names, len(x))
+                raise ValueError(_miscounted(names, len(x)))
             self.is_array = np.full(n, x.ndim == 2)
             self.numbers, self.arrays = (x, []) if x.ndim == 1 else (np.empty(0), list(x))
             self.items = x.shape[1] if x.ndim == 2 else 1
@@ -276,18 +340,23 @@ class _Call:
             )
         entries = list(xs)
         first = np.empty(0)
-        if len(entries) != n and entries and isinstance(entries[0], np.ndarray):
+        if len(entries) < n and entries and _is_array(entries[0]):
             first = _checked("the first entry", entries.pop(0), (1,))
-            self._ahead = len(first)
+            self._ahead = n - len(entries)
+            if len(first) != self._ahead:
+                raise ValueError(
+                    f"{_miscounted(names, 1 + len(entries))}. If there are fewer, the first holds "
+                    f"the numbers of the first {self._ahead} inputs; it has {len(first):,}"
+                )
         if self._ahead + len(entries) != n:
-            raise _miscounted(names, self._ahead + len(entries))
+            raise ValueError(_miscounted(names, len(entries)))
         rest: list[float] = []
         self.arrays = []
         self.is_array = np.zeros(n, bool)
         for i, entry in enumerate(entries, self._ahead):
             if type(entry) is float:
                 rest.append(entry)
-            elif isinstance(entry, (np.ndarray, list, tuple)) and np.ndim(entry):
+            elif _is_array(entry):
                 self.arrays.append(_checked(names[i], entry, (1,)))
                 self.is_array[i] = True
             else:
@@ -297,7 +366,8 @@ class _Call:
         if len(lengths) > 1:
             at = np.flatnonzero(self.is_array)
             said = ", ".join(f"{names[i]}: {len(x)}" for i, x in zip(at, self.arrays, strict=True))
-            raise ValueError(f"arrays of items have one length; got {said:.200}")
+            hint = ". One number for all items is given as a number" if 1 in lengths else ""
+            raise ValueError(f"arrays of items have one length; got {said:.200}{hint}")
         self.items = lengths.pop() if lengths else 1
 
     def gradient(self, numbers: Floats, arrays: Floats) -> Any:
@@ -310,21 +380,32 @@ class _Call:
         return [*ahead, *(next(of_arrays if is_array else of_numbers) for is_array in rest)]
 
 
+def _is_array(entry: Any) -> bool:
+    """Does an entry hold items, and is no number?"""
+    return isinstance(entry, (list, tuple)) or (isinstance(entry, np.ndarray) and entry.ndim > 0)
+
+
 def _checked(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
     """An array of real numbers, of so many dimensions."""
-    found = np.asarray(x)
+    try:
+        found = np.asarray(x)
+    except ValueError:  # lists of several lengths
+        raise ValueError(f"{name} is to hold real numbers, in one row; got {x!r:.60}") from None
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} is to hold real numbers; got an array of {found.dtype}")
     if found.ndim not in dimensions:
-        said = " or ".join(map(str, dimensions))
-        raise ValueError(f"{name} is to have {said} dimension(s); got the shape {found.shape}")
+        said = " or ".join({1: "one", 2: "two"}[count] for count in dimensions)
+        plural = "s" if len(dimensions) > 1 else ""
+        raise ValueError(
+            f"{name} is to be an array of {said} dimension{plural}; got the shape {found.shape}"
+        )
     return found.astype(float, copy=False)
 
 
-def _miscounted(names: list[str], count: int) -> ValueError:
-    """The error for a wrong number of inputs."""
+def _miscounted(names: list[str], count: int) -> str:
+    """What is said of a wrong number of inputs."""
     known = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-    return ValueError(f"the tape has {_counted(len(names), 'input')} ({known}); got {count}")
+    return f"the tape has {_counted(len(names), 'input')} ({known}); got {count}"
 
 
 def _counted(count: int, what: str) -> str:
@@ -335,56 +416,6 @@ def _counted(count: int, what: str) -> str:
 def _said(leaf: Value) -> str:
     """A Value in an error message."""
     return f"{brief(leaf.label)} = {leaf.data}" if brief(leaf.label) else f"Value({leaf.data})"
-
-
-def _functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Value, and value and gradient, as straight-line Python functions of numbers."""
-    m = Functions(Source)
-    inputs = {place: f"x{i}" for i, place in enumerate(record.inputs.tolist()) if place >= 0}
-    known: dict[str, Any] = {"m": FLOATS}
-    names: list[Source] = []
-    forward, backward = [], []
-    known |= {f"own{i}": row for i, row in enumerate(record.own)}  # these are called, not written
-    written = len(TABLE)
-    for i, op in enumerate(record.op.tolist()):
-        name = inputs.get(i, f"v{i}")
-        names.append(Source(name))
-        if record.live[i] and op >= 0:
-            operands = [names[j] for j in record.operands(i)]
-            text = f"own{op - written}.value({_listed('m', *operands)})"
-            if op < written:
-                text = Source.of(record.row(op).value(m, *operands)).text
-            forward.append(f" {name} = {text}")
-        elif not record.live[i]:
-            known[name] = float(record.data[i])
-    root = len(names) - 1
-    backward.append(f" g{root} = 1.0")
-    handed = {root}  # the nodes whose adjoint has begun
-    for i in np.flatnonzero((record.op >= 0) & record.live).tolist()[::-1]:
-        op, places = record.op[i], record.operands(i)
-        operands = [*(names[j] for j in places), names[i]]
-        if op < written:
-            partials = record.row(op).partials(m, *operands)
-        else:
-            backward.append(f" p{i} = own{op - written}.partials({_listed('m', *operands)})")
-            partials = tuple(Source(f"p{i}[{k}]") for k in range(len(places)))
-        for j, slope in zip(places, partials, strict=True):
-            if record.live[j]:
-                sign = "+=" if j in handed else "="
-                handed.add(j)
-                backward.append(f" g{j} {sign} {(Source(f'g{i}') * slope).text}")
-    given = ", ".join(f"x{i}" for i in range(len(record.inputs)))
-    slopes = [f"g{place}" if place in handed else "0.0" for place in record.inputs.tolist()]
-    value = [f"def value({given}):", *forward, f" return {names[root].text}"]
-    both = [f"def both({given}):", *forward, *backward,
-            f" return {names[root].text}, [{', '.join(slopes)}]"]  # fmt: skip
-    exec("\n".join([*value, *both]), known)
-    return known["value"], known["both"]
-
-
-def _listed(*names: str | Source) -> str:
-    """Arguments as source."""
-    return ", ".join(name.text if isinstance(name, Source) else name for name in names)
 
 
 class _Text(Source):
@@ -402,7 +433,7 @@ class _Text(Source):
         """aᵇ."""
         if isinstance(b, (int, float)) and b in (0, 1):
             return a if b else 1.0
-        return cls(f"{cls.of(a).held(2)}^{cls.of(b).held(2)}")
+        return cls(f"{cls.of(a).held(ATOM)}^{cls.of(b).held(ATOM)}")
 
 
 class _Formulas(Functions):
@@ -416,20 +447,28 @@ class _Formulas(Functions):
 
     pow = staticmethod(_Text.power)
 
+    def xlogy(self, x: Any, y: Any) -> Any:
+        return 0.0 if isinstance(y, float) and not y else x * _Text(f"log({_Text.of(y).text})")
+
     def maximum(self, a: Any, b: Any) -> Any:
         return _Text(f"max({_Text.of(a).text}, {_Text.of(b).text})")
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
         left, right = _Text.of(a).text, _Text.of(b).text
         at_tie = f" + {number(tie)} · [{left} = {right}]" if tie else ""
-        return _Text(f"[{left} > {right}]{at_tie}", 0 if tie else 2)
+        return _Text(f"[{left} > {right}]{at_tie}", SUM if tie else ATOM)
 
 
-def _listing(nodes: list[Value], record: Record) -> Iterator[str]:
-    """The lines of the program."""
-    names = named(nodes)
+def _listing(
+    nodes: list[Value], live: list[bool], inputs: dict[int, str], unused: dict[str, str]
+) -> Iterator[str]:
+    """The lines of the program; ``unused`` inputs have no place in the graph, but a name."""
+    alone = {Value(0.0, "" if name == entry else name): entry for name, entry in unused.items()}
+    names = named([*alone, *nodes])
+    names = {node: f"{name}′" if re.match(r"xs\[", name) else name for node, name in names.items()}
     J = names[nodes[-1]]
-    inputs = {place: f"xs[{i}]" for i, place in enumerate(record.inputs.tolist())}
+    for leaf, entry in alone.items():
+        yield f"{names[leaf]} = {entry}"
     for i, node in enumerate(nodes):
         if i in inputs:
             yield f"{names[node]} = {inputs[i]}"
@@ -441,17 +480,19 @@ def _listing(nodes: list[Value], record: Record) -> Iterator[str]:
     handed[nodes[-1]].append(_Text("1"))
     for i in reversed(range(len(nodes))):
         node = nodes[i]
-        if not record.live[i]:
+        if not live[i]:
             continue
         slope = f"∂{J}/∂{names[node]}"
         first, *more = handed[node]
-        yield " + ".join([f"{slope} = {first.text}", *(each.held(1) for each in more)])
+        yield f"{slope} = {sum(more, first).text}"
         operands = [
             parent.data if parent._primitive is CONSTANT and not parent.label
             else _Text(names[parent]) for parent in node.parents
         ]  # fmt: skip
         for parent, partial in zip(node.parents, _written(node, operands, names), strict=True):
             handed[parent].append(_Text(slope) * partial)
+    for leaf in alone:
+        yield f"∂{J}/∂{names[leaf]} = 0"
 
 
 def _written(node: Value, operands: list[Any], names: dict[Value, str]) -> tuple[Any, ...]:
