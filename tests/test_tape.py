@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from graphs import random_graph, rebuilt
 
-from tinygrad_margin import Tape, Value, grad, margin_loss, maximum, minimum, topological_order
+from tinygrad_margin import (
+    Tape,
+    Value,
+    grad,
+    margin_loss,
+    maximum,
+    minimum,
+    primitive,
+    topological_order,
+)
 from tinygrad_margin.engine import OPERATIONS, constant, local_derivatives
 from tinygrad_margin.nn import MLP, WindowScorer
 from tinygrad_margin.replay import Plan, Program, Record
@@ -569,6 +578,22 @@ def test_deep_and_narrow_runs_node_by_node():
     value, (slope, _) = tape.value_and_grad([np.full(100_000, 0.5), 0.25])  # in blocks
     np.testing.assert_allclose(value, J.data, rtol=1e-12)
     np.testing.assert_allclose(slope, x.grad, rtol=1e-12)
+
+
+def test_ones_own_operations_run_node_by_node():
+    generic = primitive("fma", lambda a, b, c: a * b + c, lambda a, b, c, out: (b, a, 1.0))
+    floats = primitive("soft", lambda a: math.log1p(math.exp(a)),
+                       lambda a, out: (1 / (1 + math.exp(-a)),))  # fmt: skip
+    x, y = Value(0.5), Value(0.25)
+    v = x
+    for _ in range(200):
+        v = floats(generic(v, 0.5, y)) - 0.6
+    many = np.array([0.1, -0.4, 2.0])
+    for xs in ([0.3, 0.2], [many, 0.2], [0.3, many], [many, many[::-1].copy()]):
+        check(v, [x, y], xs, 3 if any(map(np.ndim, xs)) else 1)
+        tape = Tape(v, [x, y])
+        tape.value_and_grad(xs)
+        assert not tape._programs
 
 
 def test_a_first_replay_takes_a_time_that_grows_with_the_graph():

@@ -273,12 +273,16 @@ def memory() -> list[str]:
     rows = ["| graph | nodes | items | at the peak | kept for the next |", "|---|---|---|---|---|"]
     for name, (build, leaves) in graphs().items():
         J, numbers = build(), [leaf.data for leaf in leaves]
-        count = nodes(J)
-        for items in [None, 1, 100] if count < 100_000 else [None]:
-            xs = numbers if items is None else [np.full(items, x) for x in numbers]
-            if name.startswith("network") and items:  # an array for each weight would be odd
-                continue
-            rows.append(_memory(name, Tape(J, leaves), xs, count, items))
+        count, tape = nodes(J), Tape(J, leaves)
+        if count > 500_000:
+            continue  # counting takes minutes
+        rows.append(_memory(name, tape, numbers, count, None))
+        if not name.startswith("network"):  # there, an array for each weight would be odd
+            for items in (1, 100) if count < 50_000 else (1,):
+                fresh = pickle.loads(pickle.dumps(tape))
+                rows.append(
+                    _memory(name, fresh, list(np.outer(numbers, np.ones(items))), count, items)
+                )
     random.seed(1)
     net, x = MLP(2, [16, 16, 1]), [Value(0.5), Value(-0.2)]
     J = net(x).relu()
