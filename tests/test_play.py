@@ -1,4 +1,5 @@
 import ast
+import importlib.util
 import builtins
 import os
 import re
@@ -64,7 +65,11 @@ def test_a_demo_runs_as_a_script_and_writes_only_where_told(name, tmp_path, monk
     monkeypatch.setattr(sys, "argv", [name, "--out", "pictures"])
     runpy.run_path(str(DEMOS[name]), run_name="__main__")
     drawn = DEMOS[name].read_text("utf-8").count("keep(") > 0
-    assert os.listdir(tmp_path) == (["pictures"] if drawn else [])
+    found = os.listdir(tmp_path)
+    if importlib.util.find_spec("matplotlib") or not drawn:
+        assert found == (["pictures"] if drawn else [])
+    else:
+        assert found in ([], ["pictures"])  # there may be nothing to keep but plots
 
 
 @pytest.mark.parametrize("name", DEMOS)
