@@ -1,6 +1,6 @@
 import ast
-import importlib.util
 import builtins
+import importlib.util
 import os
 import re
 import runpy
