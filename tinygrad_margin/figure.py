@@ -169,7 +169,9 @@ class Figure:
             f'width="{width:g}" height="{height:g}"{attributes}>{"".join(contents)}</svg>'
         )
 
-    def node(self, i: int, face: Face, state: str = "", attributes: str = "") -> str:
+    def node(
+        self, i: int, face: Face, state: str = "", attributes: str = "", *, moves: bool = False
+    ) -> str:
         """A node's box as SVG, with the face that it shows.
 
         Args:
@@ -177,6 +179,7 @@ class Figure:
             face: what it shows.
             state: "current", or what else it is besides.
             attributes: of its group.
+            moves: its numbers will change: give the one of the gradient a text of its own.
         """
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
@@ -189,7 +192,7 @@ class Figure:
                 lines += [f'<text class="case{i}" {base}>{text}</text>'
                           for i, text in enumerate(self._regimes(node))]  # fmt: skip
             elif name == "gradient":
-                lines.append(self._gradient(node, face, base))
+                lines.append(self._gradient(node, face, base, moves))
             else:
                 text = _spans(self.titles[node]) if name == "title" else face.value
                 lines.append(f'<text class="{name}" {base}>{text}</text>')
@@ -203,11 +206,16 @@ class Figure:
             f"{corners}/>{''.join(lines)}</g>"
         )
 
-    def _gradient(self, node: Value, face: Face, base: str) -> str:
+    def _gradient(self, node: Value, face: Face, base: str, moves: bool) -> str:
         """The line of the box that says ∂J/∂node."""
         kinds = "gradient zero" if face.gradient.partition(" ")[0] == "0" else "gradient"
         hidden = "" if face.gradient else ' visibility="hidden"'
         symbol = self.symbols[node]
+        if moves:
+            return (
+                f'<g class="{kinds}"{hidden}><text class="symbol" {base}>{_spans(symbol)}</text>'
+                f'<text class="number" {base}>{face.equated}</text></g>'
+            )
         level = ' dy="-3.5"' if symbol.endswith("</sub>") else ""
         text = f'{_spans(symbol)}<tspan class="number"{level}>{face.equated}</tspan>'
         return f'<text class="{kinds}" {base}{hidden}>{text}</text>'

@@ -55,8 +55,11 @@ const boxes = spec.nodes.map((node, i) => {
   const gradient = line("gradient");
   return {
     group, value: line("value"), gradient, amount: gradient?.querySelector(".number"),
+    symbol: gradient?.querySelector(".symbol").getComputedTextLength(),
   };
 });
+// About how wide a number is, so that it and the symbol before it stand in the middle.
+const wide = (text) => text.length * 6.9 - (text.match(/[ .]/g)?.length ?? 0) * 3.4;
 const arrows = spec.nodes.flatMap((node, i) => node.in.map((operand) => ({node: i, operand})));
 arrows.forEach((arrow, e) => {
   arrow.forward = $(`f${e}`);
@@ -122,8 +125,12 @@ function drawBox(i, isAll = false) {
   fitted(value, spec.nodes[i].room, face.value.length);
   if (!gradient) return;
   const equals = face.gradient === "does not exist" ? " " : " = ";
-  text(amount, face.gradient && equals + face.gradient);
-  fitted(amount, 13, face.gradient.replace(" so far", "").length + 3);
+  const said = face.gradient && equals + face.gradient;
+  text(amount, said);
+  const room = face.gradient.replace(" so far", "").length + 3;
+  fitted(amount, 13, room);
+  const middle = (boxes[i].symbol - (room > 13 ? 13 * 6.6 : wide(said))) / 2;
+  attribute(gradient, "transform", `translate(${middle.toFixed(1)} 0)`);
   visible(gradient, face.gradient !== "");
   attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
 }
@@ -157,8 +164,8 @@ function sentence({values, errors}, sweep) {
   return [`${name} = ${number(values[graph.root])}`, ...slopes].join(", ");
 }
 
-// The regime of each max, relu and abs.
-const kinked = spec.nodes.map((_, i) => i).filter((i) => graph.rows[i]?.cases);
+// The regime of each max, relu and abs; of many, those nearest to the root: the boxes say it, too.
+const kinked = spec.nodes.map((_, i) => i).filter((i) => graph.rows[i]?.cases).slice(-spec.most);
 const regimes = kinked.map(() => $("regimes").appendChild(document.createElement("p")));
 
 function showRegimes(isLost, values) {

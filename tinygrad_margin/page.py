@@ -264,7 +264,7 @@ def _svg(figure: Figure, faces: dict[Value, Face], arrows: list[Arrow]) -> str:
         if is_shown(arrow.node, arrow.parent)
     ]
     nodes = [
-        figure.node(i, face, attributes=f' id="n{i}" role="img"')
+        figure.node(i, face, attributes=f' id="n{i}" role="img"', moves=True)
         for i, face in enumerate(faces.values())
     ]
     label = html.escape(f"The graph of {figure.names[figure.J]}")
