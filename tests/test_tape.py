@@ -679,3 +679,11 @@ def test_threads_may_share_a_tape():
     for (v, g), (w, h) in zip(alone, together, strict=True):
         np.testing.assert_array_equal(v, w)
         np.testing.assert_array_equal(g, h)
+
+
+def test_a_listing_of_a_node_that_many_use():
+    x = Value(1.0, "x")
+    w = [Value(float(i), f"w_{i}") for i in range(1200)]
+    text = Tape(sum(w_i * x for w_i in w), [x, *w]).listing()
+    (line,) = (line for line in text.splitlines() if line.startswith("∂J/∂x = "))
+    assert line.count(" + ") == 1199

@@ -82,7 +82,7 @@ class Source:
         return self._divided(other, self)
 
     def __neg__(self) -> Source:
-        if self._is_negative():
+        if self.is_negative():
             return type(self)(self.text[len(self.minus) :], PRODUCT)
         return type(self)(f"{self.minus}{self.held(PRODUCT)}", NEGATIVE)
 
@@ -108,11 +108,11 @@ class Source:
 
     def _joined(self, left: Any, sign: str, right: Any) -> Source:
         left, right = self.of(left), self.of(right)
-        if right._is_negative():  # a + (-b) is a - b
+        if right.is_negative():  # a + (-b) is a - b
             sign, right = self.minus if sign == "+" else "+", -right
         return type(self)(f"{left.text} {sign} {right.held(PRODUCT)}", SUM)
 
-    def _is_negative(self) -> bool:
+    def is_negative(self) -> bool:
         """Does it begin with a minus that is about the whole of it?"""
         return self.level >= NEGATIVE and self.text.startswith(self.minus)
 

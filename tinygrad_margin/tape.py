@@ -36,7 +36,7 @@ from tinygrad_margin.engine import (
 from tinygrad_margin.notation import brief, number
 from tinygrad_margin.ops import TABLE
 from tinygrad_margin.replay import Flags, Floats, Plan, Program, Record
-from tinygrad_margin.source import ATOM, SUM, Functions, Source
+from tinygrad_margin.source import ATOM, PRODUCT, SUM, Functions, Source
 from tinygrad_margin.straight import Straight, functions
 from tinygrad_margin.sweep import named, operation
 
@@ -74,7 +74,10 @@ class Tape:
     Values and gradients are the engine's, to 1e-12 of the largest number that goes into them.
     Where numbers cancel, less of the result is left: where tanh or sigmoid is near 1, its slope,
     1 − J · J or J · (1 − J), is off by a rounding of that 1, about 2e-16, as it is in the engine.
-    Outside an operation's domain an item is nan or inf, and other items are as they are.
+    A matrix product adds its terms in an order of its own: a sum that is exactly 0 by cancelling,
+    or a tie of two such sums, may then fall to one side of a kink, by a rounding.
+    Outside an operation's domain the value of an item is nan or inf, its slope what the formula
+    gives (1/x, for a log), and other items are as they are.
 
     Sums of products become matrix products, which is where the speed comes from, if they are
     running sums, ``w[0] * x[0] + w[1] * x[1] + …``, as ``sum`` makes them. Products that are added
@@ -483,8 +486,7 @@ def _listing(
         if not live[i]:
             continue
         slope = f"∂{J}/∂{names[node]}"
-        first, *more = handed[node]
-        yield f"{slope} = {sum(more, first).text}"
+        yield f"{slope} = {_sum(handed[node])}"
         operands = [
             parent.data if parent._primitive is CONSTANT and not parent.label
             else _Text(names[parent]) for parent in node.parents
@@ -493,6 +495,15 @@ def _listing(
             handed[parent].append(_Text(slope) * partial)
     for leaf in alone:
         yield f"∂{J}/∂{names[leaf]} = 0"
+
+
+def _sum(terms: list[Source]) -> str:
+    """Terms joined by plus and minus, however many there are."""
+    parts = [terms[0].text]
+    for term in terms[1:]:
+        sign, rest = (term.minus, -term) if term.is_negative() else ("+", term)
+        parts.append(f" {sign} {rest.held(PRODUCT)}")
+    return "".join(parts)
 
 
 def _written(node: Value, operands: list[Any], names: dict[Value, str]) -> tuple[Any, ...]:
