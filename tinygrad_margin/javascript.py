@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_margin.ops import TABLE, Primitive
+from tinygrad_margin.ops import Primitive, is_in_table
 from tinygrad_margin.source import Functions, Source
 
 
@@ -42,7 +42,7 @@ def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
     Two operations of one's own may have the same name.
     """
     return {
-        row: row.name if TABLE.get(row.name) is row else f"own {i}"
+        row: row.name if is_in_table(row) else f"own {i}"
         for i, row in enumerate(dict.fromkeys(rows))
     }
 

@@ -225,6 +225,12 @@ TABLE = {
 }
 # fmt: on
 
+
+def is_in_table(row: Primitive) -> bool:
+    """Is it no operation of one's own?"""
+    return TABLE.get(row.name) is row
+
+
 # What a node is that no operation made.
 LEAF = Primitive("leaf", "", 0, lambda m: math.nan, ())
 CONSTANT = Primitive("constant", "", 0, lambda m: math.nan, ())

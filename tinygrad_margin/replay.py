@@ -38,8 +38,7 @@ from tinygrad_margin.ops import (
     POW,
     POW_OF_NUMBER,
     POW_TO_NUMBER,
-    TABLE,
-    Primitive,
+    is_in_table,
 )
 from tinygrad_margin.source import has_generic_partials, has_generic_value
 
@@ -195,11 +194,6 @@ class Record:
         self.roots, self.start, self.count = np.unique(
             owner[order], return_index=True, return_counts=True
         )
-
-
-def is_in_table(row: Primitive) -> bool:
-    """Is it no operation of one's own?"""
-    return TABLE.get(row.name) is row
 
 
 def _forgiving(

@@ -23,8 +23,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.ops import FLOATS, Primitive
-from tinygrad_margin.replay import ARRAYS, Record, fill, in_a_tuple, is_in_table
+from tinygrad_margin.ops import FLOATS, Primitive, is_in_table
+from tinygrad_margin.replay import ARRAYS, Record, fill, in_a_tuple
 from tinygrad_margin.source import Functions, Source, has_generic_partials, has_generic_value
 
 _Function: TypeAlias = Callable[..., Any]
