@@ -45,6 +45,7 @@ from tinygrad_margin.source import has_generic_partials, has_generic_value
 _ADD, _MUL, _POW = range(3)  # their codes in every record
 _CHUNK = 512  # nodes; lists for the whole graph would take more than all its values
 _WORTH = 16  # products that are worth a matrix product
+_NEAR = 1e-12  # beside the size of a product: the orders to add in differ by less than this
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]
@@ -375,9 +376,11 @@ class Plan:
     Args:
         record: the graph.
         is_array: which inputs vary from item to item.
+        is_exact: add up in the engine's order, without matrix products.
 
     Attributes:
         varying: which nodes vary from item to item.
+        rounded: which nodes matrix products lead to: a rounding away from the engine's values.
         slot: the place of each node among those that are uniform, or among those that vary.
         sizes: how many places there are of either kind.
         inputs: how many of them are inputs, which come first.
@@ -385,9 +388,10 @@ class Plan:
         bytes: about how much memory it takes.
     """
 
-    def __init__(self, record: Record, is_array: Flags) -> None:
-        self.record = record.arranged()
+    def __init__(self, record: Record, is_array: Flags, *, is_exact: bool = False) -> None:
+        self.record, self._is_exact = record.arranged(), is_exact
         self.varying = record.reached_by(record.inputs[is_array])
+        self.rounded = np.zeros(len(record.op), bool)
         self.slot = np.full(len(record.op), -1)
         self.inputs = int((~is_array).sum()), int(is_array.sum())
         self.sizes = list(self.inputs)
@@ -409,18 +413,22 @@ class Plan:
         alone = (record.op >= 0) & record.live & ~record.inside
         steps: dict[int, list[_Step]] = defaultdict(list)
         left = np.ones(len(record.roots), bool)  # the sums that are in no matrix product
-        for level, product, found, products in self._products():
+        products = [] if self._is_exact else self._products()
+        for level, product, found, terms in products:
             steps[level].append(product)
             left[found] = False
-            alone[products] = False
+            alone[terms] = False
+        if products:
+            sums = [product.grid.ravel() for _, product, _, _ in products]
+            self.rounded = record.reached_by(np.concatenate(sums))
         long = np.flatnonzero(left & (record.count > 2))
         alone[record.roots[~left]] = alone[record.roots[long]] = False
         of = record.roots[long]
         for rows in _alike(record.level[of], record.count[long], self.varying[of]):
             chosen = long[rows]
-            terms = record.start[chosen][:, None] + np.arange(record.count[chosen[0]])
-            sums = _Sums(record.roots[chosen], record.term[terms])
-            steps[record.level[sums.nodes[0]]].append(sums)
+            spots = record.start[chosen][:, None] + np.arange(record.count[chosen[0]])
+            each = _Sums(record.roots[chosen], record.term[spots])
+            steps[record.level[each.nodes[0]]].append(each)
         nodes = np.flatnonzero(alone)
         a, b = record.a[nodes], record.b[nodes]
         for rows in _alike(record.level[nodes], record.op[nodes], self.varying[a],
@@ -489,6 +497,33 @@ class Plan:
         return _Product(sums[cells], lists[0], lists[1], others)
 
 
+class _Watch:
+    """Has a run come so near to a kink that the order of adding may decide its side?
+
+    Attributes:
+        found: it has; or something is nan, which cannot be compared.
+    """
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Start anew."""
+        self._size, self.found = 0.0, False
+
+    def product(self, left: Floats, right: Floats) -> None:
+        """See how large the terms of a matrix product can be."""
+        size = float(np.linalg.norm(left) * np.linalg.norm(right))
+        self._size = size if size > self._size or size != size else self._size
+
+    def kink(self, room: Floats, a: Any, b: Any = None) -> None:
+        """See how far two operands are apart, or one from 0."""
+        gap = np.abs(a if b is None else np.subtract(a, b, out=room), out=room)
+        near = _NEAR * self._size
+        if near and not gap.min() > near:
+            self.found = True
+
+
 class Program:
     """The calls of a plan, for one number of items.
 
@@ -506,6 +541,7 @@ class Program:
     def __init__(self, plan: Plan, items: int) -> None:
         self.items, self.record, self.varying = items, plan.record, plan.varying
         self.slot, self._inputs = plan.slot, plan.inputs
+        self._rounded, self._watch = plan.rounded, _Watch()
         uniform, varied = plan.sizes
         self.values = np.zeros(uniform), np.zeros((varied, items))
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
@@ -622,6 +658,11 @@ class Program:
 
     # ---- running it ----
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Was the last run within a rounding of a kink, so that the engine may be beyond it?"""
+        return self._watch.found
+
     def run(
         self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats], out: Floats | None = None
     ) -> Any:
@@ -629,6 +670,7 @@ class Program:
 
         ``out`` is filled, if it is given.
         """
+        self._watch.begin()
         values, (space, place) = self.values[1], self._root
         result = np.empty(self.items if space else 0) if out is None else out
         self.values[0][: self._inputs[0]] = numbers
@@ -676,6 +718,17 @@ class Program:
     def add(self, function: Callable[..., Any], *operands: Any, out: Floats | None = None) -> None:
         """Add a call."""
         self.calls.append((function, list(operands), {} if out is None else {"out": out}))
+
+    def watch_product(self, left: Floats, right: Floats) -> None:
+        """Have the watch see a matrix product, before its kinks."""
+        self.add(self._watch.product, left, right)
+
+    def watch_kink(self, nodes: Places, operands: Sequence[Any]) -> None:
+        """Have the watch see how near nodes are to their kinks, if a rounding may matter."""
+        if self._rounded[nodes].any():
+            arrays = [x.plain() if isinstance(x, _Array) else np.asarray(x) for x in operands]
+            shape = np.broadcast_shapes(*(x.shape for x in arrays))
+            self.add(self._watch.kink, self.temporary(shape), *arrays)
 
     def take(self, x: Floats, places: Places, out: Floats) -> None:
         """Add a call that gathers rows."""
@@ -894,6 +947,11 @@ def _put_more(buffer: Floats, places: Places, x: Floats) -> None:
     buffer[places] += x
 
 
+def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
+    """The sum of one list of numbers as the engine adds them; NumPy's own goes by pairs."""
+    out[...] = np.add.accumulate(x, axis)[-1]
+
+
 def _alike(*keys: npt.NDArray[Any]) -> list[Places]:
     """Rows with equal keys, together; in the order of the keys, the first one first."""
     if not len(keys[0]):
@@ -977,8 +1035,10 @@ class _Each(_Step):
         return [_Array(program, x) if isinstance(x, np.ndarray) else x for x in found]
 
     def forward(self, program: Program) -> None:
-        out = program.read(self.nodes)
-        program.into(out, self.row.value(_Calls(program), *self._arguments(program)))
+        out, arguments = program.read(self.nodes), self._arguments(program)
+        program.into(out, self.row.value(_Calls(program), *arguments))
+        if self.row.kink:
+            program.watch_kink(self.nodes, arguments)
 
     def backward(self, program: Program) -> None:
         upstream = program.adjoint(self.nodes)
@@ -1059,7 +1119,8 @@ class _Sums(_Step):
     def forward(self, program: Program) -> None:
         out = program.read(self.nodes)
         if self.is_even:
-            program.add(np.add.reduce, program.read(self.terms.T), 0, out=out)
+            add_up = np.add.reduce if out.size > 1 else _add_in_order
+            program.add(add_up, program.read(self.terms.T), 0, out=out)
             return
         program.add(np.copyto, out, 0.0)
         for column in self.terms.T:
@@ -1111,6 +1172,7 @@ class _Product(_Step):
     def forward(self, program: Program) -> None:
         out = program.read(self.grid)
         left, right = program.read(self.left), program.read(self.right)
+        program.watch_product(left, right)
         if self.right_varies:  # (l, k) times (r, k, items)
             program.add(np.matmul, left, right, out=out)
         elif self.varying:

@@ -137,8 +137,8 @@ class Tape:
 
     def _forget(self) -> None:
         """Start without anything that is made when it is needed."""
-        self._plans: dict[bytes, Plan] = {}
-        self._programs: dict[tuple[bytes, int], Program] = {}
+        self._plans: dict[tuple[bytes, bool], Plan] = {}
+        self._programs: dict[tuple[bytes, int, bool], Program] = {}
         self._straight: Straight | None = None
         self._singles = 0  # replays with numbers only
         self._functions: tuple[Callable[..., Any], Callable[..., Any]] | None = None
@@ -246,8 +246,11 @@ class Tape:
                 self._straight = self._straight or Straight(record)
                 value, slopes = self._straight.run(call.numbers.tolist(), gradient=gradient)
                 return value, np.array(slopes) + 0.0, no_arrays
-            program = self._program(call.is_array, 1)
-            value = program.run(call.numbers, [])
+            for is_exact in (False, True):
+                program = self._program(call.is_array, 1, is_exact)
+                value = program.run(call.numbers, [])
+                if not program.is_in_doubt:
+                    break
             slopes = program.sweep()[0] + 0.0 if gradient else np.empty(0)
         return value, slopes, no_arrays
 
@@ -271,11 +274,15 @@ class Tape:
         self, call: _Call, block: slice, value: Floats, rows: Floats | None
     ) -> Floats | float:
         """Fill value and rows for a block of items; return the gradient of the numbers."""
-        program = self._program(call.is_array, len(value))
-        program.run(call.numbers, [x[block] for x in call.arrays], value)
-        slopes = 0.0 if rows is None else program.sweep(list(rows))[0]
-        program.give_back()
-        return slopes
+        for is_exact in (False, True):
+            program = self._program(call.is_array, len(value), is_exact)
+            try:
+                program.run(call.numbers, [x[block] for x in call.arrays], value)
+                if not program.is_in_doubt:
+                    return 0.0 if rows is None else program.sweep(list(rows))[0]
+            finally:
+                program.give_back()
+        raise AssertionError("a program without matrix products is in no doubt")
 
     def _run_straight(
         self, call: _Call, block: slice, value: Floats, rows: Floats | None
@@ -293,14 +300,17 @@ class Tape:
                 np.add(x, 0.0, out=next(of_arrays))
         return np.array([slopes[i] for i in np.flatnonzero(~call.is_array)])
 
-    def _plan(self, is_array: Flags) -> Plan:
+    def _plan(self, is_array: Flags, is_exact: bool = False) -> Plan:
         """The plan for these inputs; the last few are kept."""
-        return _kept(self._plans, is_array.tobytes(), lambda: Plan(self._record, is_array))
+        key = (is_array.tobytes(), is_exact)
+        return _kept(
+            self._plans, key, lambda: Plan(self._record, is_array, is_exact=is_exact)
+        )
 
-    def _program(self, is_array: Flags, items: int) -> Program:
+    def _program(self, is_array: Flags, items: int, is_exact: bool = False) -> Program:
         """The program for these inputs; the last few are kept."""
-        key = (is_array.tobytes(), items)
-        return _kept(self._programs, key, lambda: Program(self._plan(is_array), items))
+        key = (is_array.tobytes(), items, is_exact)
+        return _kept(self._programs, key, lambda: Program(self._plan(is_array, is_exact), items))
 
 
 def _kept(made: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
