@@ -210,13 +210,16 @@ def _forgiving(
 class _Array:
     """factor · x, where a call will have filled x; arithmetic on it adds calls to the program.
 
-    The factor waits: the next call may take it in, and subtract instead of add.
+    The factor waits: the next call may take it in, and subtract instead of add. ``is_plus`` says
+    that no item can be −0.0, if none of the inputs is.
     """
 
-    __slots__ = ("factor", "program", "x")
+    __slots__ = ("factor", "is_plus", "program", "x")
 
-    def __init__(self, program: Program, x: Any, factor: float = 1.0) -> None:
-        self.program, self.x, self.factor = program, x, factor
+    def __init__(
+        self, program: Program, x: Any, factor: float = 1.0, *, is_plus: bool = False
+    ) -> None:
+        self.program, self.x, self.factor, self.is_plus = program, x, factor, is_plus
 
     def plain(self) -> Any:
         """The array, with the factor multiplied in."""
@@ -228,16 +231,20 @@ class _Array:
 
     def signed(self) -> _Array:
         """The same, with a factor that is 1 or −1."""
-        return self if abs(self.factor) == 1.0 else _Array(self.program, self.plain())
+        if abs(self.factor) == 1.0:
+            return self
+        return _Array(self.program, self.plain(), is_plus=self.is_plus)
 
     def __add__(self, other: Any) -> _Array:
         a, b = self.signed(), _Array(self.program, other)
         if isinstance(other, _Array):
             b = other.signed()
         if a.factor == b.factor:
-            return self.program.call(np.add, a.x, b.x) * a.factor
+            x, is_plus = self.program.call(np.add, a.x, b.x).x, a.is_plus or b.is_plus
+            return _Array(self.program, x, is_plus=is_plus) * a.factor
         more, less = (a, b) if a.factor > b.factor else (b, a)
-        return self.program.call(np.subtract, more.x, less.x)
+        x = self.program.call(np.subtract, more.x, less.x).x
+        return _Array(self.program, x, is_plus=more.is_plus)
 
     __radd__ = __add__
 
@@ -250,8 +257,10 @@ class _Array:
     def __mul__(self, other: Any) -> _Array:
         if isinstance(other, _Array):
             x = self.program.call(np.multiply, self.x, other.x).x
-            return _Array(self.program, x, self.factor * other.factor)
-        return _Array(self.program, self.x, self.factor * other)
+            factor = self.factor * other.factor
+            return _Array(self.program, x, factor, is_plus=self.x is other.x and factor > 0.0)
+        factor, is_plus = self.factor * other, self.is_plus and other > 0.0
+        return _Array(self.program, self.x, factor, is_plus=is_plus)
 
     __rmul__ = __mul__
 
@@ -542,6 +551,8 @@ class Program:
         self.items, self.record, self.varying = items, plan.record, plan.varying
         self.slot, self._inputs = plan.slot, plan.inputs
         self._rounded, self._watch = plan.rounded, _Watch()
+        self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)  # no item can be −0.0
+        self.plus[self.record.inputs[self.record.inputs >= 0]] = True
         uniform, varied = plan.sizes
         self.values = np.zeros(uniform), np.zeros((varied, items))
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
@@ -586,9 +597,10 @@ class Program:
     def _finish(self) -> None:
         """Have the adjoints of the inputs stand in their rows."""
         for node in [i for i in self.record.inputs.tolist() if i in self._lone]:
-            if self.varying[node]:
+            given = self._lone[node]
+            if self.varying[node] and not (isinstance(given, _Array) and given.is_plus):
                 self._taken = 0
-                self._lone[node] = self._lone[node] + 0.0  # not -0.0: as when added to a grad
+                self._lone[node] = given + 0.0  # not -0.0: as when added to a grad
             self.settle(np.array([node]))
         for space, count in enumerate(self._inputs):
             self.clear(space, np.flatnonzero(~self._written[space][:count]))
@@ -636,12 +648,10 @@ class Program:
                     kept[id(x)] = out["out"] = answers.setdefault(asked, np.empty(x.shape))
 
     def _reuse_rows(self) -> None:
-        """Have values stand in rows that nobody reads any more: a cache holds few rows."""
+        """Have results stand in rows that nobody reads any more: a cache holds few rows."""
         calls = [*self._forward, *self._backward]
-        single = {
-            id(x) for end, x in self._rows.items()
-            if end[0] == id(self.values[1]) and not self._mixed[end[0]][end[1]]
-        } - {id(self._rows[end]) for end in self._spots.keys() & self._rows.keys()}  # fmt: skip
+        movable = self._movable(calls)
+        buffers = {id(x) for x in (*self.values, *self.adjoints)}
         last = {id(x): i for i, (_, operands, _) in enumerate(calls) for x in operands}
         place: dict[int, Floats] = {}
         free: list[Floats] = []
@@ -651,10 +661,30 @@ class Program:
             is_each = isinstance(function, np.ufunc) and function.signature is None
             free += done if is_each else []  # item by item, a result may replace an operand
             for x in out.values():
-                if id(x) in single and id(x) not in place:
-                    place[id(x)] = free.pop() if free else x
+                if id(x) in movable and id(x) not in place:
+                    is_row = _whole(x) in buffers  # or temporary, which others overwrite
+                    place[id(x)] = free.pop() if free else x if is_row else np.empty(x.shape)
                 out["out"] = place.get(id(x), x)
             free += [] if is_each else done
+
+    def _movable(self, calls: list[_Call]) -> set[int]:
+        """Which rows that calls fill may stand elsewhere: none that is seen as part of another."""
+        filled = {id(x): x for _, _, out in calls for x in out.values()}
+        others = [x for call in calls for x in _read(call) if id(x) not in filled]
+        others += [call[0].func.__self__ for call in calls if isinstance(call[0], _Take)]
+        parts = {_whole(x) for x in others}
+        seen: set[tuple[int, int]] = set()
+        for buffer in (self.values[1], self.adjoints[1]):
+            parts.add(id(buffer))
+            seen |= {(id(buffer), i) for i in np.flatnonzero(self._mixed[id(buffer)]).tolist()}
+            for x in (x for x in others if _whole(x) == id(buffer)):
+                seen |= {(id(buffer), i) for i in _rows_of(x, buffer)}
+        seen |= {(id(self.adjoints[1]), i) for i in range(self._inputs[1])} | self._spots.keys()
+        single = {id(x) for end, x in self._rows.items() if end not in seen}
+        return {
+            key for key, x in filled.items()
+            if x.shape == (1, self.items) and (key in single or _whole(x) not in parts)
+        }  # fmt: skip
 
     # ---- running it ----
 
@@ -732,7 +762,7 @@ class Program:
 
     def take(self, x: Floats, places: Places, out: Floats) -> None:
         """Add a call that gathers rows."""
-        self.add(partial(x.take, mode="clip"), places, 0, out=out)
+        self.add(_Take(x.take, mode="clip"), places, 0, out=out)
 
     def call(self, function: Callable[..., Any], *operands: Any) -> _Array:
         """Add a call; what it gives, in a temporary array."""
@@ -850,7 +880,7 @@ class Program:
             found = contribution.signed()
             if self.is_temporary(found.x) or found.x.shape != target.shape:
                 self.into(target, found.x)
-                found = _Array(self, target, found.factor)
+                found = _Array(self, target, found.factor, is_plus=found.is_plus)
             contribution = found
         self._lone[node] = contribution
 
@@ -916,10 +946,7 @@ class Program:
                 if target not in wanted:
                     continue
                 wanted.discard(target)
-            read = [getattr(getattr(function, "func", None), "__self__", None), *operands]
-            for x in read:
-                if isinstance(x, np.ndarray):
-                    wanted.add(id(x if x.base is None else x.base))
+            wanted |= {_whole(x) for x in _read(call)}
             kept.append(call)
         return kept[::-1]
 
@@ -932,6 +959,31 @@ class Program:
 
 # A function, its operands, and the array that it is to fill, as "out"; or it fills an operand.
 _Call: TypeAlias = tuple[Callable[..., Any], list[Any], dict[str, Floats]]
+
+
+class _Take(partial[Floats]):
+    """A call that gathers rows of an array."""
+
+    func: Any
+
+
+def _read(call: _Call) -> list[Floats]:
+    """The arrays that a call reads: the one that it takes rows from, and its operands."""
+    source = [call[0].func.__self__] if isinstance(call[0], _Take) else []
+    return [x for x in (*source, *call[1]) if isinstance(x, np.ndarray)]
+
+
+def _whole(x: Floats) -> int:
+    """What an array is a part of, by its id."""
+    return id(x if x.base is None else x.base)
+
+
+def _rows_of(x: Floats, buffer: Floats) -> range:
+    """The rows of a buffer from the first to the last one that a view of it sees."""
+    steps = [(size - 1) * stride for size, stride in zip(x.shape, x.strides, strict=True)]
+    start, row = x.ctypes.data - buffer.ctypes.data, buffer.strides[0]
+    low, high = (start + sum(f(step, 0) for step in steps) for f in (min, max))
+    return range(low // row, high // row + 1)
 
 
 def _do(calls: list[_Call]) -> None:
@@ -1031,12 +1083,19 @@ class _Each(_Step):
         plan.place(self.nodes, varying=self.varying)
 
     def _arguments(self, program: Program) -> list[Any]:
-        found = (program.operand(each, varying=self.varying) for each in self.operands)
-        return [_Array(program, x) if isinstance(x, np.ndarray) else x for x in found]
+        arguments: list[Any] = []
+        for nodes in self.operands:
+            x = program.operand(nodes, varying=self.varying)
+            if isinstance(x, np.ndarray):
+                x = _Array(program, x, is_plus=bool(program.plus[nodes].all()))
+            arguments.append(x)
+        return arguments
 
     def forward(self, program: Program) -> None:
         out, arguments = program.read(self.nodes), self._arguments(program)
-        program.into(out, self.row.value(_Calls(program), *arguments))
+        value = self.row.value(_Calls(program), *arguments)
+        program.plus[self.nodes] = isinstance(value, _Array) and value.is_plus
+        program.into(out, value)
         if self.row.kink:
             program.watch_kink(self.nodes, arguments)
 
