@@ -19,6 +19,7 @@ node. Nodes that are computed together stand side by side, so that most calls wo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +110,7 @@ class Record:
         self.op, self.a, self.b, self.operations = op, a, b, len(inner)
         self.data = np.array([node.data for node in order])
         self.live = self.reached_by(self.inputs)
-        for i in np.flatnonzero((op >= 0) & ~self.live).tolist():
+        for i in itertools.compress(inner, (~self.live[inner]).tolist()):
             value = in_a_tuple(self.rows[op[i]].value)
             (self.data[i],) = _forgiving(value, self.data[self.operands(i)].tolist(), 1)
 
@@ -139,20 +140,23 @@ class Record:
         """Place, code and first two operands of these nodes."""
         for start in range(0, len(nodes), _CHUNK):
             some = nodes[start : start + _CHUNK]
-            columns = some, self.op[some], self.a[some], self.b[some]
-            yield from zip(*(each.tolist() for each in columns), strict=True)
+            yield from zip(
+                some.tolist(), self.op[some].tolist(), self.a[some].tolist(), self.b[some].tolist(),
+                strict=True,
+            )  # fmt: skip
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves?"""
-        flags = np.zeros(len(self.op), bool)
-        flags[leaves[leaves >= 0]] = True
-        reached: list[bool] = flags.tolist()
-        for i, _, x, y in self.each(np.flatnonzero(self.op >= 0)):
-            if reached[x] or (y >= 0 and reached[y]):
+        reached = [False] * (len(self.op) + 1)  # the last one for the operand -1, that is none
+        for i in leaves.tolist():
+            reached[i] = True
+        reached[-1] = False
+        for i, _, x, y in self.each((self.op >= 0).nonzero()[0]):
+            if reached[x] or reached[y]:
                 reached[i] = True
             elif i in self.rest:
                 reached[i] = any(reached[z] for z in self.rest[i])
-        return np.array(reached, bool)
+        return np.array(reached[:-1])
 
     def _find_levels(self) -> None:
         op, a, b, live = self.op, self.a, self.b, self.live
@@ -940,7 +944,7 @@ class Program:
         wanted: set[int] = set()
         kept = []
         for call in reversed(calls):
-            function, operands, out = call
+            out = call[2]
             target = id(out["out"].base) if out else 0
             if target in temporary:
                 if target not in wanted:
@@ -1000,7 +1004,7 @@ def _put_more(buffer: Floats, places: Places, x: Floats) -> None:
 
 
 def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
-    """The sum of one list of numbers as the engine adds them; NumPy's own goes by pairs."""
+    """The sum along an axis as the engine adds; NumPy adds numbers side by side in pairs."""
     out[...] = np.add.accumulate(x, axis)[-1]
 
 
@@ -1178,7 +1182,8 @@ class _Sums(_Step):
     def forward(self, program: Program) -> None:
         out = program.read(self.nodes)
         if self.is_even:
-            add_up = np.add.reduce if out.size > 1 else _add_in_order
+            has_items = self.varying and program.items > 1  # side by side, so terms are not
+            add_up = np.add.reduce if has_items else _add_in_order
             program.add(add_up, program.read(self.terms.T), 0, out=out)
             return
         program.add(np.copyto, out, 0.0)

@@ -74,8 +74,9 @@ class Tape:
     Values and gradients are the engine's, to 1e-12 of the largest number that goes into them.
     Where numbers cancel, less of the result is left: where tanh or sigmoid is near 1, its slope,
     1 − J · J or J · (1 − J), is off by a rounding of that 1, about 2e-16, as it is in the engine.
-    A matrix product adds its terms in an order of its own: a sum that is exactly 0 by cancelling,
-    or a tie of two such sums, may then fall to one side of a kink, by a rounding.
+    Kinks and ties fall as the engine's do. A matrix product adds its terms in an order of its own:
+    a block of items in which that may decide the side of a kink is run again without one. (But
+    exp, tanh and the like are NumPy's, which may be a rounding off Python's.)
     Outside an operation's domain the value of an item is nan or inf, its slope what the formula
     gives (1/x, for a log), and other items are as they are.
 
@@ -303,9 +304,7 @@ class Tape:
     def _plan(self, is_array: Flags, is_exact: bool = False) -> Plan:
         """The plan for these inputs; the last few are kept."""
         key = (is_array.tobytes(), is_exact)
-        return _kept(
-            self._plans, key, lambda: Plan(self._record, is_array, is_exact=is_exact)
-        )
+        return _kept(self._plans, key, lambda: Plan(self._record, is_array, is_exact=is_exact))
 
     def _program(self, is_array: Flags, items: int, is_exact: bool = False) -> Program:
         """The program for these inputs; the last few are kept."""
