@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -49,7 +50,7 @@ _WORTH = 16  # products that are worth a matrix product
 _NEAR = 1e-12  # beside the size of a product: the orders to add in differ by less than this
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Places: TypeAlias = npt.NDArray[np.int64]
+Places: TypeAlias = npt.NDArray[np.integer[Any]]  # four bytes each, where there is one a node
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
@@ -93,7 +94,7 @@ class Record:
         inner = [i for i, count in enumerate(arity) if count]
         few = inner if max(arity) <= 2 else [i for i in inner if arity[i] <= 2]
         codes = {ADD: _ADD, MUL: _MUL, POW: _POW}
-        op = np.full(n, -1)
+        op = np.full(n, -1, np.int32)
         a, b = op.copy(), op.copy()
         op[inner] = [codes.setdefault(order[i]._primitive, len(codes)) for i in inner]
         a[few] = [index[order[i]._a] for i in few]
@@ -133,7 +134,8 @@ class Record:
         """The places of the operands of nodes of one row: of all first ones, all second ones, …"""
         arity = self.rows[self.op[nodes[0]]].arity
         if arity <= 2:
-            return [self.a[nodes], self.b[nodes]][:arity]
+            first: list[Places] = [self.a[nodes], self.b[nodes]]
+            return first[:arity]
         return list(np.array([self.operands(i) for i in nodes.tolist()]).T)
 
     def each(self, nodes: Places) -> Iterator[tuple[int, int, int, int]]:
@@ -147,7 +149,7 @@ class Record:
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves?"""
-        reached = [False] * (len(self.op) + 1)  # the last one for the operand -1, that is none
+        reached = bytearray(len(self.op) + 1)  # the last one is for the operand -1, that is none
         for i in leaves.tolist():
             reached[i] = True
         reached[-1] = False
@@ -156,21 +158,20 @@ class Record:
                 reached[i] = True
             elif i in self.rest:
                 reached[i] = any(reached[z] for z in self.rest[i])
-        return np.array(reached[:-1])
+        return np.array(reached[:-1], np.uint8).view(bool)
 
     def _find_levels(self) -> None:
         op, a, b, live = self.op, self.a, self.b, self.live
         others = [place for rest in self.rest.values() for place in rest]
         used = np.concatenate([a[a >= 0], b[b >= 0], np.array(others, np.int64)])
-        self.uses = np.bincount(used, minlength=len(op))
+        self.uses = np.bincount(used, minlength=len(op)).astype(np.int32)
         adds = (op == _ADD) & live
         sums = np.flatnonzero(adds)
         first = a[sums]
         part = adds[first] & (self.uses[first] == 1)
         self.inside = np.zeros(len(op), bool)
         self.inside[first[part]] = True
-        level = [0] * len(op)
-        inside: list[bool] = self.inside.tolist()
+        level, inside = array("i", bytes(4 * len(op))), self.inside.tobytes()
         for i, _, x, y in self.each(np.flatnonzero((op >= 0) & live)):
             before = level[x] - inside[x]
             if y >= 0 and level[y] > before:
@@ -178,14 +179,14 @@ class Record:
             if i in self.rest:
                 before = max(before, *(level[z] for z in self.rest[i]))
             level[i] = before + 1
-        self.level = np.array(level)
+        self.level = np.array(level, np.int32)
 
     def _find_sums(self) -> None:
         """List the terms of every sum, in order: ``term[start:start + count]`` for each root."""
-        sums = np.flatnonzero((self.op == _ADD) & self.live)
+        sums = np.flatnonzero((self.op == _ADD) & self.live).astype(np.int32)
         left, right = self.a[sums], self.b[sums]
         # Which sum is it a part of, in the end? Each look doubles the distance.
-        whole = np.arange(len(self.op))
+        whole = np.arange(len(self.op), dtype=np.int32)
         whole[left[self.inside[left]]] = sums[self.inside[left]]
         while not np.array_equal(further := whole[whole], whole):
             whole = further
@@ -193,7 +194,7 @@ class Record:
         first = sums[begins]
         owner = np.concatenate([whole[first], whole[sums]])
         term = np.concatenate([left[begins], right])
-        rank = np.concatenate([np.full(len(first), -1), sums])
+        rank = np.concatenate([np.full(len(first), -1, np.int32), sums])
         order = np.lexsort((rank, owner))
         self.term = term[order]
         self.roots, self.start, self.count = np.unique(
@@ -405,7 +406,7 @@ class Plan:
         self.record, self._is_exact = record.arranged(), is_exact
         self.varying = record.reached_by(record.inputs[is_array])
         self.rounded = np.zeros(len(record.op), bool)
-        self.slot = np.full(len(record.op), -1)
+        self.slot = np.full(len(record.op), -1, np.int32)
         self.inputs = int((~is_array).sum()), int(is_array.sum())
         self.sizes = list(self.inputs)
         for nodes in (record.inputs[~is_array], record.inputs[is_array]):
@@ -587,7 +588,10 @@ class Program:
         if varied:
             self._compute_once()
             self._reuse_rows()
-        self._lone.clear()  # it refers to the program, which would wait for the garbage collector
+        # What was needed to make the calls; some of it refers to the program, and would keep it.
+        self._lone.clear()
+        self._arena.clear()
+        del self._handed, self._written, self.plus
         self.bytes = self._size()
 
     def _size(self) -> int:
@@ -766,7 +770,7 @@ class Program:
 
     def take(self, x: Floats, places: Places, out: Floats) -> None:
         """Add a call that gathers rows."""
-        self.add(_Take(x.take, mode="clip"), places, 0, out=out)
+        self.add(_Take(x.take, mode="clip"), places.astype(np.intp), 0, out=out)
 
     def call(self, function: Callable[..., Any], *operands: Any) -> _Array:
         """Add a call; what it gives, in a temporary array."""
@@ -910,7 +914,7 @@ class Program:
                 x = self.added_up(
                     np.broadcast_to(x, (*places.shape, *x.shape[places.ndim :])), axis
                 )
-                places = places.take(0, axis)
+                places = np.take(places, 0, axis)
         if places.ndim == 0:
             places, x = places[None], x[None]
         distinct, start = np.unique(np.sort(places, axis=None), return_index=True)
