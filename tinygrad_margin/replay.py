@@ -678,17 +678,21 @@ class Program:
     def _movable(self, calls: list[_Call]) -> set[int]:
         """Which rows that calls fill may stand elsewhere: none that is seen as part of another."""
         filled = {id(x): x for _, _, out in calls for x in out.values()}
-        others = [x for call in calls for x in _read(call) if id(x) not in filled]
-        others += [call[0].func.__self__ for call in calls if isinstance(call[0], _Take)]
-        parts = {_whole(x) for x in others}
-        seen: set[tuple[int, int]] = set()
-        for buffer in (self.values[1], self.adjoints[1]):
-            parts.add(id(buffer))
-            seen |= {(id(buffer), i) for i in np.flatnonzero(self._mixed[id(buffer)]).tolist()}
-            for x in (x for x in others if _whole(x) == id(buffer)):
-                seen |= {(id(buffer), i) for i in _rows_of(x, buffer)}
-        seen |= {(id(self.adjoints[1]), i) for i in range(self._inputs[1])} | self._spots.keys()
-        single = {id(x) for end, x in self._rows.items() if end not in seen}
+        others = {id(x): x for call in calls for x in _read(call) if id(x) not in filled}
+        taken = (call[0].func.__self__ for call in calls if isinstance(call[0], _Take))
+        others |= {id(x): x for x in taken}
+        parts = {_whole(x) for x in (*others.values(), *self.values, *self.adjoints)}
+        single: set[int] = set()
+        for buffer, ends in ((self.values[1], 0), (self.adjoints[1], self._inputs[1])):
+            seen = self._mixed[id(buffer)].copy()
+            seen[:ends] = True
+            seen[[i for whole, i in self._spots if whole == id(buffer)]] = True
+            for x in others.values():
+                if x.base is buffer:
+                    seen[_rows_of(x, buffer)] = True
+            single |= {
+                id(x) for (whole, i), x in self._rows.items() if whole == id(buffer) and not seen[i]
+            }  # fmt: skip
         return {
             key for key, x in filled.items()
             if x.shape == (1, self.items) and (key in single or _whole(x) not in parts)
@@ -986,12 +990,12 @@ def _whole(x: Floats) -> int:
     return id(x if x.base is None else x.base)
 
 
-def _rows_of(x: Floats, buffer: Floats) -> range:
+def _rows_of(x: Floats, buffer: Floats) -> slice:
     """The rows of a buffer from the first to the last one that a view of it sees."""
     steps = [(size - 1) * stride for size, stride in zip(x.shape, x.strides, strict=True)]
     start, row = x.ctypes.data - buffer.ctypes.data, buffer.strides[0]
     low, high = (start + sum(f(step, 0) for step in steps) for f in (min, max))
-    return range(low // row, high // row + 1)
+    return slice(low // row, high // row + 1)
 
 
 def _do(calls: list[_Call]) -> None:
