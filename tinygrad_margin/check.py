@@ -27,32 +27,32 @@ import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, SupportsFloat, TypeAlias
 
+from tinygrad_margin import differences
 from tinygrad_margin.calculus import grad
+from tinygrad_margin.differences import Sample, Slope, best, one_sided
 from tinygrad_margin.engine import (
-    CONSTANT,
     Value,
+    adjoints,
     as_number,
     case,
     local_derivatives,
     topological_order,
 )
 from tinygrad_margin.notation import brief, number
-from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.ops import FLOATS, is_in_table
 from tinygrad_margin.sweep import named, operation
 
-_LONGEST_STEP = 1.1 / 32  # beside max(|x|, 1): long, so that rounding is small; and no round number
-_STEPS = 48  # each half as long as the one before
-_ORDER = 4  # how many of them are extrapolated from
-_GOOD = 1e-10  # a relative error that needs no shorter step
 _SURE = 100.0  # estimated errors that make a difference
-_USELESS = 1e-2  # a relative error that says nothing
+_KNOWN = 1e-6  # a relative error that numeric_grad is content with
 _NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
+_EPSILON = sys.float_info.epsilon
 
 Function: TypeAlias = Callable[..., Value]
-_Cases: TypeAlias = tuple[tuple[Primitive, "int | None"], ...]
+_Cases: TypeAlias = tuple[tuple[str, "int | None"], ...]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class CheckedSlope:
         difference: how far apart they are; on a kink, how far ``reverse`` is from lying between
             the slopes of the two sides.
         error: how far ``numeric`` may be from the truth, by its own estimate.
-        agrees: is the difference small enough?
+        verdict: "agrees" or, on a kink, "lies between"; "DIFFERS", "wrong rule", "off the graph"
+            or "not settled".
         kink: what sits on its kink at x, ``max(z, 0)``; empty where nothing does.
         sides: the slopes below and above x, on a kink; else None.
     """
@@ -78,14 +79,23 @@ class CheckedSlope:
     numeric: float
     difference: float
     error: float
-    agrees: bool
+    verdict: str
     kink: str = ""
     sides: tuple[float, float] | None = None
 
     @property
+    def agrees(self) -> bool:
+        """Are the two the same, as far as was asked for?"""
+        return self.verdict in (_AGREES, _BETWEEN)
+
+    @property
     def is_settled(self) -> bool:
-        """Is the numeric slope good enough to tell the two apart? Its error is an estimate."""
-        return self.difference > _SURE * self.error
+        """Was the numeric slope good enough to tell?"""
+        return self.verdict != _OPEN
+
+
+_AGREES, _BETWEEN, _DIFFERS, _OPEN = "agrees", "lies between", "DIFFERS", "not settled"
+_WRONG, _OFF = "wrong rule", "off the graph"
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,12 +131,8 @@ class GradientCheck:
 
 def _cells(row: CheckedSlope) -> tuple[str, str, str, str, str]:
     """A row of the table, as text."""
-    numeric, verdict = _said(row.numeric), "agrees"
-    if row.sides:
-        numeric, verdict = " | ".join(map(_said, row.sides)), "lies between"
-    if not row.agrees:
-        verdict = "DIFFERS" if row.is_settled else "not settled"
-    return row.leaf, _said(row.reverse), numeric, number(row.difference, 2), verdict
+    numeric = " | ".join(map(_said, row.sides or [row.numeric]))
+    return row.leaf, _said(row.reverse), numeric, number(row.difference, 2), row.verdict
 
 
 def _said(slope: float) -> str:
@@ -139,10 +145,15 @@ def gradcheck(
 ) -> GradientCheck:
     """Compare the gradient of f at xs, by reverse mode, with finite differences.
 
-    The two agree where they differ by no more than ``tolerance`` times the larger one, and what
-    the differences leave open: their error estimate, if that is small. On a kink reverse mode is
-    right if it takes a slope between the ones on the two sides. No step crosses a kink that x is
-    not on. Where they differ, the operation is named whose own slope is wrong, if there is one.
+    The two agree where the numeric slope is known to ``tolerance``, relative to the slope, and they
+    differ by no more than that. On a kink reverse mode is right if it takes a slope between the
+    ones on the two sides. No step crosses a kink that x is not on. Wherever that is not all, every
+    operation is checked by itself, at its own operands, and f against its own graph: one that is
+    wrong is named, and makes the result false even if no difference shows it.
+
+    Where rounding hides the slope, as of x + 1e16, the row is "not settled" and the result false;
+    a note says so, and whether every operation has the right slope by itself. A slope of 0 that
+    differences confirm as far as rounding lets them, on top of a hill, agrees if they all have.
 
     Args:
         f: a function of Values, called as ``f(*values)``, that returns a Value.
@@ -154,9 +165,10 @@ def gradcheck(
         The result: true if all slopes agree. It prints as a table; ``rows`` has its numbers.
 
     Raises:
-        TypeError: f is no function or returns no Value; xs are no numbers.
+        TypeError: f is no function, takes another number of arguments or returns no Value; xs are
+            no numbers.
         ValueError: xs is empty, or not finite; f is nan there, has no value on either side, or
-            gives something else when it is called again.
+            gives something else when it is called again; tolerance is not above 0 and finite.
         SlopeError: reverse mode finds that f has no slope at xs, as the square root at 0.
 
     Example:
@@ -166,27 +178,22 @@ def gradcheck(
         >>> gradcheck(lambda x: Value(x.data**2), [3.0])    # what is computed outside is lost
         leaf  reverse  numeric  difference
         x     0        6                 6  DIFFERS
-        Every operation has the right slope of its own. So f computes with x outside of the graph:
-          x.data, float(x) and math.exp(x) are plain numbers, which no gradient flows through.
+        f computes with x outside of the graph, which gives something else where x moves: x.data,
+          float(x) and math.exp(x) are plain numbers, which no gradient flows through.
     """
     limit = as_number(tolerance, "tolerance of gradcheck")
-    if not limit > 0.0:
-        raise ValueError(f"tolerance of gradcheck is a number above 0; got {limit}")
-    names, at = _leaves(f, xs)
-    here = _evaluated(f, names, at)
-    slopes = grad(here.J, here.leaves)
+    if not 0.0 < limit < math.inf:
+        raise ValueError(f"tolerance of gradcheck is a finite number above 0; got {limit}")
+    here = _evaluated(f, *_leaves(f, xs))
+    rules = _Rules(here.J, limit)
     rows, notes = [], []
-    for i, reverse in enumerate(slopes):
-        row, note = _row(names[i], at[i], reverse, _Line(f, names, at, i, here).measured(), limit)
+    ending: dict[str, None] = {}
+    for i, reverse in enumerate(grad(here.J, here.leaves)):
+        row, own, common = _row(_Line(here, i), reverse, rules, limit)
         rows.append(row)
-        notes += note
-    wrong = [row for row in rows if not row.agrees and row.is_settled]
-    if wrong:
-        on_kink = all(row.kink for row in wrong)
-        notes += list(_wrong_rules(here.J, limit)) or [
-            _CHAIN if on_kink else _outside(wrong[0].leaf)
-        ]
-    return GradientCheck(tuple(rows), limit, tuple(notes))
+        notes += own
+        ending |= dict.fromkeys(common)
+    return GradientCheck(tuple(rows), limit, (*notes, *ending))
 
 
 def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
@@ -208,16 +215,20 @@ def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
         >>> [round(slope, 9) for slope in numeric_grad(lambda x, y: x * y.log(), [2.0, 4.0])]
         [1.386294361, 0.5]
     """
-    names, at = _leaves(f, xs)
-    here = _evaluated(f, names, at)
-    slopes = [_Line(f, names, at, i, here).measured().slope for i in range(len(at))]
-    for name, slope in zip(names, slopes, strict=True):
-        if slope.relative > _USELESS:
+    here = _evaluated(f, *_leaves(f, xs))
+    slopes = []
+    for i, name in enumerate(here.names):
+        found = _Line(here, i).measured().slope
+        where = f"in {name} do not settle at {_where(here.names, here.at)}"
+        if found.jump:
+            raise ValueError(f"the differences of f {where}: f jumps there")
+        if not found.error <= _KNOWN * max(abs(found.slope), found.steepest) and not found.is_still:
             raise ValueError(
-                f"the differences of f in {name} do not settle at {_where(names, at)}: the slope "
-                f"is only known to be {slope.slope:.2g} ± {slope.error:.2g}"
+                f"the differences of f {where}: the slope is only known to be "
+                f"{found.slope:.2g} ± {found.error:.2g}"
             )
-    return [slope.slope for slope in slopes]
+        slopes.append(found.slope)
+    return slopes
 
 
 def _leaves(f: Function, xs: Iterable[SupportsFloat]) -> tuple[list[str], list[float]]:
@@ -237,6 +248,7 @@ def _leaves(f: Function, xs: Iterable[SupportsFloat]) -> tuple[list[str], list[f
         raise ValueError("xs is empty: there is no slope to check")
     if not all(map(math.isfinite, at)):
         raise ValueError(f"xs takes finite numbers; got {at!r:.80}")
+    _check_arity(f, len(at))
     names = [f"x_{i}" for i in range(1, len(at) + 1)]
     for i, name in enumerate(_parameters(f, len(at))):
         names[i] = name
@@ -255,15 +267,56 @@ def _parameters(f: Function, n: int) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind in kinds][:n]
 
 
-class _Point(NamedTuple):
-    """f at some point: its graph, and which case every operation is in."""
+def _check_arity(f: Function, n: int) -> None:
+    """f is called with n arguments."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*range(n))
+    except TypeError:
+        numbers = "1 number" if n == 1 else f"{n} numbers"
+        raise TypeError(
+            f"f takes other arguments than xs has numbers: it is called as f{signature}, and xs "
+            f"has {numbers}"
+        ) from None
 
+
+class _Here(NamedTuple):
+    """f where its slopes are asked for.
+
+    Attributes:
+        f: the function.
+        names: what its arguments are called.
+        at: where they are.
+        J: its graph there.
+        leaves: its arguments there.
+        cases: which case every operation is in.
+        weights: how much J moves with each of the operations: so does their rounding.
+        noise: how far J may be off by what operations of one's own are, besides rounding.
+    """
+
+    f: Function
+    names: list[str]
+    at: list[float]
     J: Value
     leaves: list[Value]
     cases: _Cases
+    weights: list[float]
+    noise: float
 
 
-def _evaluated(f: Function, names: Sequence[str], at: Sequence[float]) -> _Point:
+class _Point(NamedTuple):
+    """f at some point: its graph, the numbers in it, and which case every operation is in."""
+
+    J: Value
+    leaves: list[Value]
+    data: list[float]
+    cases: _Cases
+
+
+def _evaluated(f: Function, names: list[str], at: list[float]) -> _Here:
     """f at xs, twice, for it may be different every time."""
     here, again = _point(f, names, at), _point(f, names, at)
     if math.isnan(here.J.data) or math.isinf(here.J.data):
@@ -274,7 +327,21 @@ def _evaluated(f: Function, names: Sequence[str], at: Sequence[float]) -> _Point
             "again: differences need a function that depends on its arguments only. Is there a "
             "random number in it, or something that it changes?"
         )
-    return here
+    inner = [node for node in topological_order(here.J) if node.parents]
+    weights, noise = [0.0] * len(inner), 0.0
+    with suppress(Exception):  # where there are no slopes, there is the rounding of f itself
+        totals = adjoints(here.J, missing=0.0)
+        weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
+        noise = sum(w * _stairs(node) for node, w in zip(inner, weights, strict=True) if w)
+    return _Here(f, names, at, here.J, here.leaves, here.cases, weights, noise)
+
+
+def _stairs(node: Value) -> float:
+    """How coarse the value of an operation of one's own is: it may compute in single precision."""
+    if is_in_table(node._primitive):
+        return 0.0
+    places = enumerate(node.parents)
+    return max(differences.stairs(_rule(node, i), parent.data) for i, parent in places)
 
 
 def _where(names: Sequence[str], at: Sequence[float]) -> str:
@@ -298,81 +365,69 @@ def _point(f: Function, names: Sequence[str], at: Sequence[float]) -> _Point:
             "f is to return a Value, computed from its arguments by operations on Values; it "
             f"returned {type(J).__name__} {J!r:.60}{hint}"
         )
-    order = topological_order(J)
-    return _Point(J, leaves, tuple((n._primitive, case(n)) for n in order if n.parents))
-
-
-class _Slope(NamedTuple):
-    """A slope by differences.
-
-    Attributes:
-        slope: the slope.
-        error: how far it may be off.
-        size: how large a slope of f would be: f itself beside max(|x|, 1), or the slope.
-    """
-
-    slope: float
-    error: float
-    size: float
-
-    @property
-    def relative(self) -> float:
-        """The error beside the size."""
-        return self.error / self.size if self.size else self.error
+    inner = [node for node in topological_order(J) if node.parents]
+    cases = tuple((node._primitive.name, case(node)) for node in inner)
+    return _Point(J, leaves, [node.data for node in inner], cases)
 
 
 class _Measured(NamedTuple):
     """What differences say about the slope in one argument.
 
     Attributes:
-        slope: the slope; on a kink the mean of the two sides.
+        slope: the slope, and those of the two sides on a kink.
         kink: what is on its kink, or very near to it; else empty.
-        sides: the slopes below and above, on a kink or very near to one.
-        is_on_kink: is it on it, not just near?
+        near: the slopes below and above, very near to a kink that x is not on.
         edge: "below" or "above", if f has no value there.
     """
 
-    slope: _Slope
+    slope: Slope
     kink: str = ""
-    sides: tuple[float, float] | None = None
-    is_on_kink: bool = False
+    near: tuple[float, float] | None = None
     edge: str = ""
-
-
-class _Quotient(NamedTuple):
-    """Δf/Δx, the size of f, and how far the quotients of the two halves are apart."""
-
-    slope: float
-    f: float
-    bend: float = 0.0
 
 
 class _Line:
     """f as a function of one argument, and its slope by differences.
 
     Args:
-        f: the function.
-        names: what its arguments are called.
-        at: where they are.
-        i: which one moves.
-        here: f at this point.
+        here: f where the slope is asked for.
+        i: which argument moves.
     """
 
-    def __init__(
-        self, f: Function, names: Sequence[str], at: Sequence[float], i: int, here: _Point
-    ) -> None:
-        self.f, self.names, self.at, self.i, self.here = f, names, at, i, here
-        self.x, self.unit = at[i], max(abs(at[i]), 1.0)
+    def __init__(self, here: _Here, i: int) -> None:
+        self.here, self.i, self.name, self.x = here, i, here.names[i], here.at[i]
+        self.leaf, self.unit = here.leaves[i], max(abs(here.at[i]), 1.0)
+        self.coarse = here.noise
+        self.coarse += differences.stairs(self.along(here.cases), self.x)
 
     def point(self, t: float) -> _Point | None:
         """f where the argument is t; None where f has no value."""
-        if t == self.x:
-            return self.here
+        at = [*self.here.at[: self.i], t, *self.here.at[self.i + 1 :]]
         try:
-            point = _point(self.f, self.names, [*self.at[: self.i], t, *self.at[self.i + 1 :]])
+            point = _point(self.here.f, self.here.names, at)
         except (ArithmeticError, ValueError):
             return None
         return point if math.isfinite(point.J.data) else None
+
+    def noise(self, point: _Point) -> float:
+        """How far f may be off by rounding."""
+        f, weights = abs(point.J.data), self.here.weights
+        inner = 0.0
+        if len(weights) == len(point.data):
+            inner = sum(w * abs(x) for w, x in zip(weights, point.data, strict=True) if w)
+        noise = _EPSILON * max(f, inner if math.isfinite(inner) else 0.0)
+        return max(noise, self.coarse)
+
+    def along(self, cases: _Cases) -> differences.Function:
+        """f along the line, where its operations are in these cases, and at x itself."""
+
+        def f(t: float) -> Sample | None:
+            point = self.point(t)
+            if point is None or (t != self.x and point.cases != cases):
+                return None
+            return Sample(point.J.data, self.noise(point))
+
+        return f
 
     def beside(self, sign: float) -> tuple[float, _Point | None]:
         """A place right above or below x, as near as the domain asks for, and f there."""
@@ -384,44 +439,6 @@ class _Line:
             h /= 8.0
         return self.x, None
 
-    def central(self) -> _Slope | None:
-        """The slope from both sides; no operation is in another case at either end."""
-        x, here = self.x, self.here
-
-        def quotient(h: float) -> _Quotient | None:
-            low, high = self.point(x - h), self.point(x + h)
-            if not (low and high and low.cases == high.cases == here.cases and x - h < x + h):
-                return None
-            f, f_low, f_high = here.J.data, low.J.data, high.J.data
-            return _Quotient(
-                (f_high - f_low) / ((x + h) - (x - h)), max(abs(f_low), abs(f_high)),
-                abs((f_high - f) - (f - f_low)) / h,
-            )  # fmt: skip
-
-        return self._limit(quotient, 4.0)
-
-    def one_sided(self, sign: float, start: float, beside: _Point) -> _Slope | None:
-        """The slope on one side, from a start there, while operations are in the same cases."""
-        base = self.point(start)
-
-        def quotient(h: float) -> _Quotient | None:
-            end = start + sign * h
-            point = self.point(end)
-            if not (base and point and point.cases == beside.cases and end != start):
-                return None
-            f, f_end = base.J.data, point.J.data
-            return _Quotient((f_end - f) / (end - start), max(abs(f), abs(f_end)))
-
-        return self._limit(quotient, 2.0)
-
-    def _limit(self, quotient: Callable[[float], _Quotient | None], factor: float) -> _Slope | None:
-        """The limit, with steps that begin beside 1, and if that is too long, beside x itself."""
-        found = _limit(quotient, self.unit, self.unit, factor)
-        if self.x == 0.0 or abs(self.x) > 0.1 or (found and found.relative < 10.0 * _GOOD):
-            return found
-        shorter = _limit(quotient, abs(self.x), self.unit, factor)
-        return min(filter(None, (found, shorter)), key=lambda s: s.relative, default=None)
-
     def measured(self) -> _Measured:
         """The slope, and what is to be said about it.
 
@@ -429,95 +446,79 @@ class _Line:
             ValueError: there is none on either side.
         """
         here, x = self.here, self.x
-        (t_below, below), (t_above, above) = self.beside(-1.0), self.beside(1.0)
-        edge = "below" if below is None else "above" if above is None else ""
-        if all(point is None or point.cases == here.cases for point in (below, above)):
-            central = None if edge else self.central()
-            if central and central.relative < 10.0 * _GOOD:
-                return _Measured(central)
-            left = below and self.one_sided(-1.0, x, below)
-            right = above and self.one_sided(1.0, x, above)
-            return _Measured(self._best(central, left, right), edge=edge)
-        moved = [node for point in (below, above) if point for node in _moved(here, point)]
+        beside = (-1.0, *self.beside(-1.0)), (1.0, *self.beside(1.0))
+        gone = [point is None for _, _, point in beside]
+        edge = "below" if gone[0] else "above" if gone[1] else ""
+        if all(point is None or point.cases == here.cases for _, _, point in beside):
+            return _Measured(self.known(differences.measured(self.along(here.cases), x)), edge=edge)
+        moved = [node for _, _, point in beside if point for node in _moved(here, point)]
         on = [node for node in moved if node.is_at_kink]
-        slopes = [
-            point and self.one_sided(sign, x if on or point.cases == here.cases else t, point)
-            for sign, t, point in ((-1.0, t_below, below), (1.0, t_above, above))
-        ]
-        left, right = slopes
-        own = [
-            s for s, p in zip(slopes, (below, above), strict=True) if p and p.cases == here.cases
-        ]
+        said = _operations(here, on or moved)
+        sides, own = [], []
+        for sign, t, point in beside:
+            if point is None:
+                sides.append(None)
+                continue
+            is_own = point.cases == here.cases
+            start = x if on or is_own else t
+            sides.append(one_sided(self.along(point.cases), start, sign))
+            own += [sides[-1]] if is_own else []
+        left, right = sides
         if not (left and right):
-            return _Measured(self._best(left, right), edge=edge)
-        said, both = _operations(here, on or moved), (left.slope, right.slope)
+            return _Measured(self.known(best(left, right)), edge=edge)
+        jump = self.jump(beside[0][2], beside[1][2], left, right)
+        if jump:
+            return _Measured(Slope(math.nan, math.inf, jump=jump), said)
         if own and not on:
-            return _Measured(self._best(*own), said, both)
-        error, size = max(left.error, right.error), max(left.size, right.size)
-        return _Measured(_Slope(sum(both) / 2.0, error, size), said, both, is_on_kink=True)
+            return _Measured(self.known(best(*own)), said, (left.slope, right.slope))
+        return _Measured(differences.kink(left, right), said)
 
-    def _best(self, *slopes: _Slope | None) -> _Slope:
-        """The one with the smallest error beside its size."""
-        best = min(filter(None, slopes), key=lambda slope: slope.relative, default=None)
-        if best is None:
-            where = _where(self.names, self.at)
+    def jump(
+        self, below: _Point | None, above: _Point | None, left: Slope, right: Slope
+    ) -> tuple[float, float, float] | None:
+        """The values right below, at and above x, if f jumps there."""
+        f = self.here.J.data
+        if below is None or above is None:
+            return None
+        for point, slope in ((below, left), (above, right)):
+            rise = 4.0 * _NEAR * self.unit * (abs(slope.slope) + slope.steepest)
+            if abs(point.J.data - f) > rise + 16.0 * self.noise(point):
+                return below.J.data, f, above.J.data
+        return None
+
+    def known(self, slope: Slope | None) -> Slope:
+        """The slope, if there is one."""
+        if slope is None:
+            where = _where(self.here.names, self.here.at)
             raise ValueError(
-                f"f has no numeric slope in {self.names[self.i]} at {where}: it has no value near "
-                "by, or its operations differ from one step to the next"
+                f"f has no numeric slope in {self.name} at {where}: it has no value near by, or "
+                "its operations differ from one step to the next"
             )
-        return best
+        return slope
+
+    def is_off_the_graph(self) -> bool:
+        """Does f give something else than its graph, recomputed where this argument moves?"""
+        order = topological_order(self.here.J)
+        for k in (5, 12, 27):
+            for t in (self.x + math.ldexp(self.unit, -k), self.x - math.ldexp(self.unit, -k)):
+                point = self.point(t)
+                if point and point.cases == self.here.cases:
+                    data = {self.leaf: t}
+                    try:
+                        for node in order:
+                            if node.parents:
+                                operands = (data[parent] for parent in node.parents)
+                                data[node] = node._primitive.value(FLOATS, *operands)
+                            else:
+                                data.setdefault(node, node.data)
+                    except (ArithmeticError, ValueError):
+                        continue
+                    if data[self.here.J] != point.J.data:
+                        return True
+        return False
 
 
-def _limit(
-    quotient: Callable[[float], _Quotient | None], longest: float, unit: float, factor: float
-) -> _Slope | None:
-    """The limit of a quotient of differences, for a step that goes to 0.
-
-    Each step is half as long as the one before. What the error of a quotient is made of, powers of
-    the step, is eliminated one by one (Neville's tableau); the best entry is the one that differs
-    least from its neighbours, beside its size.
-
-    Args:
-        quotient: the quotient for a step; None where the step is too long.
-        longest: what the first step is measured with.
-        unit: what x is measured with.
-        factor: by how much the error of a quotient shrinks: 2 if it begins with the step itself, 4
-            if with its square, and only even powers follow.
-
-    Returns:
-        The limit; None if no step would do.
-    """
-    best: _Slope | None = None
-    before: list[float] = []
-    step, bend = _LONGEST_STEP * longest, math.inf
-    for _ in range(_STEPS):
-        found = quotient(step)
-        if found is not None and math.isfinite(found.slope):
-            slope, f, now = found
-            rounding = (16.0 / factor) * sys.float_info.epsilon * f / step
-            if now > 0.75 * bend + rounding:  # steps so long that f bends more for shorter ones
-                before = []
-            bend = now
-            row, power = [slope], factor
-            for old in before[: _ORDER - 1]:
-                row.append(row[-1] + (row[-1] - old) / (power - 1.0))
-                power *= factor
-                error = 2.0 * max(abs(row[-1] - row[-2]), abs(row[-1] - old)) + rounding
-                new = _Slope(row[-1], error, max(abs(row[-1]), f / unit))
-                if best is None or new.relative < best.relative:
-                    best = new
-            if best is None:  # one step alone says nothing about its error
-                best = _Slope(slope, math.inf, max(abs(slope), f / unit))
-            before = row
-            if len(row) > 2 and best.relative < _GOOD:
-                break
-        else:
-            before = []
-        step /= 2.0
-    return best
-
-
-def _moved(here: _Point, beside: _Point) -> Iterator[Value]:
+def _moved(here: _Here, beside: _Point) -> Iterator[Value]:
     """The nodes that are in another case beside this point."""
     if [row for row, _ in here.cases] == [row for row, _ in beside.cases]:
         inner = (node for node in topological_order(here.J) if node.parents)
@@ -526,7 +527,7 @@ def _moved(here: _Point, beside: _Point) -> Iterator[Value]:
                 yield node
 
 
-def _operations(here: _Point, nodes: Iterable[Value]) -> str:
+def _operations(here: _Here, nodes: Iterable[Value]) -> str:
     """The operations of some nodes, by name, each once."""
     names = named(topological_order(here.J))
     said = list(dict.fromkeys(operation(node, names) for node in nodes))
@@ -534,78 +535,193 @@ def _operations(here: _Point, nodes: Iterable[Value]) -> str:
     return ", ".join(said[:3]) + more or "f itself, which computes something else there"
 
 
-def _row(
-    leaf: str, x: float, reverse: float, measured: _Measured, tolerance: float
-) -> tuple[CheckedSlope, list[str]]:
-    """A row of the table, and what is to be said below it."""
-    (numeric, error, size), kink, sides, is_on_kink, edge = measured
-    below, above = sides or (numeric, numeric)
-    low, high = sorted(sides) if sides and is_on_kink else (numeric, numeric)
+def _judged(reverse: float, found: Slope, x: float, tolerance: float) -> tuple[str, float]:
+    """Do the two slopes agree? And how far are they apart? A verdict of "" asks for more evidence.
+
+    That is: the slope is 0, up to the rounding of x, and so is the numeric one, up to its error.
+    """
+    low, high = sorted(found.sides or (found.slope, found.slope))
     difference = max(low - reverse, reverse - high, 0.0)
-    allowed = tolerance * max(abs(reverse), abs(low), abs(high)) + min(error, tolerance * size)
-    agrees = difference <= allowed
+    if math.isnan(reverse) or math.isnan(found.slope):
+        difference = math.nan
+    largest = max(abs(reverse), abs(low), abs(high))
+    if not math.isfinite(reverse):
+        known = found.error <= tolerance * largest and math.isfinite(found.slope)
+        return _DIFFERS if known else _OPEN, difference
+    if difference <= tolerance * largest and found.error <= tolerance * largest:
+        return _BETWEEN if found.sides else _AGREES, difference
+    if difference > tolerance * largest + _SURE * found.error:
+        return _DIFFERS, difference
+    is_flat = found.error <= tolerance * found.steepest or found.is_still
+    if is_flat and difference <= found.error and abs(reverse) <= found.flat(x):
+        return "", difference
+    return _OPEN, difference
+
+
+def _row(
+    line: _Line, reverse: float, rules: _Rules, tolerance: float
+) -> tuple[CheckedSlope, list[str], list[str]]:
+    """A row of the table, what is to be said of it, and of f."""
+    found, kink, near, edge = line.measured()
+    verdict, difference = _judged(reverse, found, line.x, tolerance)
+    wrong: list[str] = []
+    is_off = is_proven = False
+    if verdict != _AGREES:
+        wrong, is_open, corners = rules.of(line.leaf)
+        is_off = line.is_off_the_graph()
+        is_proven = not (wrong or is_off or is_open)
+        if found.sides or found.jump:
+            kink = kink or corners or "f itself"
+        if verdict in ("", _BETWEEN, _OPEN) and (wrong or is_off):
+            verdict = _WRONG if wrong else _OFF
+        elif verdict == "":
+            verdict = _AGREES if is_proven else _OPEN
+    doubt = verdict == _DIFFERS and is_proven and not found.sides
+    if doubt:
+        verdict = _OPEN
     row = CheckedSlope(
-        leaf, x, reverse, numeric, difference, error, agrees,
-        kink if is_on_kink else "", sides if is_on_kink else None,
+        line.name, line.x, reverse, found.slope, difference, found.error, verdict,
+        kink if found.sides or found.jump else "", found.sides,
     )  # fmt: skip
-    notes = []
-    where = f"{leaf} = {number(x, 7)}"
-    slopes = f"the slope is {_said(below)} below and {_said(above)} above"
-    if is_on_kink:
-        lies = "lies between: a subgradient" if agrees else "does not lie between"
+    notes, common = list(_notes(row, line, found, kink, near, edge)), wrong
+    if doubt:
         notes.append(
-            f"{where} sits on a kink, of {kink}: {slopes}. Reverse mode takes {_said(reverse)}, "
-            f"which {lies}."
+            f"{_at(row)}: the differences settle on something else than reverse mode. But every "
+            "operation has the right slope by itself, and f gives what its graph gives: it is the "
+            "differences that are off, as for a function that moves too fast for them."
         )
-    elif sides:
-        notes.append(f"{where} is very near to a kink, of {kink}: {slopes}.")
+    elif verdict == _OPEN and not found.jump:
+        notes.append(_open(row, line, is_proven))
+    if is_off:
+        common = [*wrong, _outside(line.name)]
+    elif verdict == _DIFFERS and is_proven:
+        common = [_CHAIN]
+    return row, notes, common
+
+
+def _at(row: CheckedSlope) -> str:
+    return f"{row.leaf} = {number(row.x, 7)}"
+
+
+def _notes(
+    row: CheckedSlope,
+    line: _Line,
+    found: Slope,
+    kink: str,
+    near: tuple[float, float] | None,
+    edge: str,
+) -> Iterator[str]:
+    """What is to be said of a place that is no ordinary one."""
+    if found.sides:
+        below, above = map(_said, found.sides)
+        lies = "lies between: a subgradient" if row.difference == 0.0 or row.agrees else "does not lie between"
+        yield (
+            f"{_at(row)} sits on a kink, of {kink}: the slope is {below} below and {above} above. "
+            f"Reverse mode takes {_said(row.reverse)}, which {lies}."
+        )
+    if found.jump:
+        below, at, above = map(_said, found.jump)
+        yield (
+            f"{_at(row)} sits on a jump, of {kink}: f is {below} right below, {at} there and "
+            f"{above} right above. It has no slope."
+        )
+    if near:
+        below, above = map(_said, near)
+        yield (
+            f"{_at(row)} is very near to a kink, of {kink}: the slope is {below} below and {above} "
+            "above."
+        )
     if edge:
         side = "above" if edge == "below" else "below"
-        notes.append(f"f has no value right {edge} {where}: its slope is the one from {side}.")
-    if not (agrees or row.is_settled):
-        notes.append(
-            f"{where}: the differences do not settle, the numeric slope is only good to "
-            f"±{number(error, 2)}. Check another point."
+        yield f"f has no value right {edge} {_at(row)}: its slope is the one from {side}."
+
+
+def _open(row: CheckedSlope, line: _Line, is_proven: bool) -> str:
+    """What is said where the differences do not settle."""
+    said = f"{_at(row)}: the differences do not settle"
+    if not math.isfinite(row.reverse):
+        said += f"; reverse mode gives {_said(row.reverse)}, which is no slope"
+    else:
+        said += f", the numeric slope is only good to ±{number(row.error, 2)}"
+    if line.coarse > 64.0 * _EPSILON * abs(line.here.J.data):
+        said += (
+            f". f moves in steps of {number(line.coarse, 2)} there: something in it computes with "
+            "fewer digits than a float has, as np.float32 does"
         )
-    return row, notes
+    if is_proven:
+        return f"{said}. Every operation has the right slope by itself."
+    return f"{said}. Check another point."
 
 
-def _wrong_rules(J: Value, tolerance: float) -> Iterator[str]:
-    """The operations in J's graph whose own slope is wrong, each once."""
-    order = topological_order(J)
-    names, blamed = named(order), set()
-    for node in order:
-        primitive = node._primitive
-        if primitive in blamed or node.is_at_kink:
-            continue
-        for i, slope in enumerate(local_derivatives(node, math.nan)):
-            if node.parents[i]._primitive is CONSTANT or math.isnan(slope):
-                continue
+class _Rules:
+    """The operations of a graph, each checked by itself at its own operands.
 
-            true = _slope_of_rule(node, i)
-            scale = max(1.0, abs(slope), abs(true.slope)) if true else math.inf
-            if true and abs(true.slope - slope) > tolerance * scale + _SURE * true.error:
-                blamed.add(primitive)
-                yield (
-                    f"The slope of {operation(node, names)} in {names[node.parents[i]]}, where "
-                    f"that is {number(node.parents[i].data)}, is given as {_said(slope)}; its "
-                    f"value moves at {_said(true.slope)}. That is a wrong derivative of "
-                    f"{primitive.name}."
-                )
+    Args:
+        J: the root of the graph.
+        tolerance: the relative difference that is allowed.
+    """
+
+    def __init__(self, J: Value, tolerance: float) -> None:
+        self.order, self.tolerance = topological_order(J), tolerance
+        self.names: dict[Value, str] = {}
+        self.known: dict[tuple[Value, int], tuple[str, Slope | None]] = {}
+
+    def of(self, leaf: Value) -> tuple[list[str], bool, str]:
+        """What is wrong with those that the leaf moves; is one left open; which are on a kink."""
+        moves, wrong, corners = {leaf}, {}, {}
+        is_open = False
+        for node in self.order:
+            for i, parent in enumerate(node.parents):
+                if parent in moves:
+                    moves.add(node)
+                    verdict, found = self.judged(node, i)
+                    if verdict == _DIFFERS and found:
+                        wrong.setdefault(node._primitive.name, self.blame(node, i, found))
+                    is_open |= verdict == _OPEN
+                    if found and (found.sides or found.jump):
+                        corners[operation(node, self.names)] = None
+        return list(wrong.values()), is_open, ", ".join(list(corners)[:3])
+
+    def judged(self, node: Value, i: int) -> tuple[str, Slope | None]:
+        """Is the slope of a node in its i-th operand right?"""
+        if (node, i) not in self.known:
+            self.names = self.names or named(self.order)
+            x, slope = node.parents[i].data, local_derivatives(node, math.nan)[i]
+            found = differences.measured(_rule(node, i), x)
+            verdict = _judged(slope, found, x, self.tolerance)[0] if found else _OPEN
+            self.known[node, i] = verdict, found
+        return self.known[node, i]
+
+    def blame(self, node: Value, i: int, found: Slope) -> str:
+        """The sentence about a wrong one."""
+        parent, slope = node.parents[i], local_derivatives(node, math.nan)[i]
+        moves = f"moves at {_said(found.slope)}"
+        if found.sides:
+            moves = "moves at {} below and {} above".format(*map(_said, found.sides))
+        return (
+            f"The slope of {operation(node, self.names)} in {self.names[parent]}, where that is "
+            f"{number(parent.data)}, is given as {_said(slope)}; its value {moves}. That is a "
+            f"wrong derivative of {node._primitive.name}."
+        )
 
 
-def _slope_of_rule(node: Value, i: int) -> _Slope | None:
-    """The slope of a node's operation in its i-th operand, by differences; None where none is."""
+def _rule(node: Value, i: int) -> differences.Function:
+    """The value of a node's operation as a function of its i-th operand."""
     value, at = node._primitive.value, [parent.data for parent in node.parents]
-    names = [f"x_{j}" for j in range(len(at))]
+    coarse: list[float] = []
 
-    def f(*xs: Value) -> Value:
-        return Value(value(FLOATS, *(x.data for x in xs)))
+    def f(t: float) -> Sample | None:
+        try:
+            found = value(FLOATS, *at[:i], t, *at[i + 1 :])
+        except (ArithmeticError, ValueError):
+            return None
+        noise = _EPSILON * abs(found)
+        if not is_in_table(node._primitive) and not coarse:
+            coarse.append(0.0)
+            coarse[0] = differences.stairs(f, at[i])
+        return Sample(found, max(noise, *coarse, 0.0)) if math.isfinite(found) else None
 
-    try:
-        return _Line(f, names, at, i, _point(f, names, at)).measured().slope
-    except (ArithmeticError, ValueError):
-        return None
+    return f
 
 
 _CHAIN = (
@@ -615,9 +731,9 @@ _CHAIN = (
 
 
 def _outside(leaf: str) -> str:
-    """What is said if every operation is right, and the whole is not."""
+    """What is said if f is not what its graph computes."""
     return (
-        f"Every operation has the right slope of its own. So f computes with {leaf} outside of the "
-        f"graph: {leaf}.data, float({leaf}) and math.exp({leaf}) are plain numbers, which no "
+        f"f computes with {leaf} outside of the graph, which gives something else where {leaf} "
+        f"moves: {leaf}.data, float({leaf}) and math.exp({leaf}) are plain numbers, which no "
         "gradient flows through."
     )

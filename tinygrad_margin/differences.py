@@ -1,0 +1,337 @@
+"""The slope of a function of one number by differences, and how far it may be off.
+
+    >>> import math
+    >>> found = measured(lambda t: Sample(math.sin(t), 1e-16), 1.0)
+    >>> round(found.slope, 12), found.error < 1e-9
+    (0.540302305868, True)
+
+Quotients of differences are taken for steps that are halved again and again, and extrapolated to a
+step of 0 (Richardson, Neville). A long step suffers from the shape of the function, a short one
+from its rounding; so every estimate comes with an error for both. The one that is taken agrees with
+all that have shorter steps (Lepski): a long step may have jumped over what matters.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+_LONGEST = 1.1 / 32  # the first step, beside max(|x|, 1): no round number
+_STEPS = 52  # each half as long as the one before
+_LONGER = 56  # steps, each twice as long, where f is so large that rounding hides its slope
+_ORDER = 4  # how many of them are extrapolated from
+_GOOD = 1e-10  # a relative error that needs no shorter step
+_SPOTS = (20, 34)  # where shorter steps are looked at all the same
+_SMALL = 1e-6  # a bend that is no kink, beside the slope
+_NARROW = 20  # 2⁻²⁰: stairs as narrow as that come from rounding, wider ones are meant
+
+
+class Sample(NamedTuple):
+    """A value of the function, and how far it may be off by rounding."""
+
+    value: float
+    noise: float
+
+
+Function: TypeAlias = Callable[[float], "Sample | None"]  # None: no value, or none to compare
+
+
+class Slope(NamedTuple):
+    """A slope by differences.
+
+    Attributes:
+        slope: the slope; on a kink the mean of the two sides, at a jump nan.
+        error: how far it may be off.
+        steepest: the largest slope that was seen around, apart from rounding.
+        sides: the slopes below and above, if they differ: x sits on a kink.
+        jump: the values below, at and above x, if the function jumps.
+    """
+
+    slope: float
+    error: float
+    steepest: float = 0.0
+    sides: tuple[float, float] | None = None
+    jump: tuple[float, float, float] | None = None
+
+    @property
+    def is_still(self) -> bool:
+        """Did the function not move at all?"""
+        return self.slope == self.steepest == 0.0 and not self.sides
+
+    def flat(self, x: float) -> float:
+        """A slope that is 0 up to the rounding of x: so much it changes over x's last digit."""
+        return 64.0 * sys.float_info.epsilon * abs(x) * self.steepest
+
+
+class _Quotient(NamedTuple):
+    """Δf/Δx and its noise; how far the quotients of the two halves are apart, and its noise."""
+
+    slope: float
+    noise: float
+    bend: float = 0.0
+    bend_noise: float = 0.0
+
+
+class _Estimate(NamedTuple):
+    """A slope, from steps down to this one."""
+
+    step: float
+    slope: float
+    error: float
+
+
+_Quotients: TypeAlias = dict[float, "_Quotient | None"]  # by step
+
+
+def measured(f: Function, x: float) -> Slope | None:
+    """The slope of f at x; from one side, where the other has no values; None if there is none."""
+    f, here = _remembered(f), f(x)
+    if here is None:
+        return None
+    quotients: _Quotients = {}
+    central = _limit(_central(f, x, here), x, 4.0, quotients)
+    corner, step = _corner(quotients, central)
+    if corner == "jump":
+        below, above = f(x - step), f(x + step)
+        if below and above:
+            return Slope(math.nan, math.inf, 0.0, jump=(below.value, here.value, above.value))
+    if central and not corner and central.error <= 10.0 * _GOOD * abs(central.slope):
+        return central
+    left, right = one_sided(f, x, -1.0), one_sided(f, x, 1.0)
+    if corner and left and right:
+        apart, error = abs(right.slope - left.slope), max(left.error, right.error)
+        if apart > 1e3 * error:
+            return kink(left, right)
+    return best(central, left, right)
+
+
+def kink(left: Slope, right: Slope) -> Slope:
+    """The slope where both sides have another one."""
+    error, steepest = max(left.error, right.error), max(left.steepest, right.steepest)
+    sides = left.slope, right.slope
+    return Slope(sides[0] / 2.0 + sides[1] / 2.0, error, steepest, sides)
+
+
+def best(*slopes: Slope | None) -> Slope | None:
+    """The one with the smallest error."""
+    return min(filter(None, slopes), key=lambda slope: slope.error, default=None)
+
+
+def one_sided(f: Function, x: float, sign: float) -> Slope | None:
+    """The slope on one side: above x for a sign of 1, below for −1."""
+    here = f(x)
+    return here and _limit(_sided(f, x, here, sign), x, 2.0, {})
+
+
+def stairs(f: Function, x: float) -> float:
+    """How high the steps are that f takes, if it stands still for moves that x can make."""
+    unit, here = abs(x) or 1.0, f(x)
+
+    def moves(k: int) -> float:
+        there = f(x + math.ldexp(unit, -k))
+        return abs(there.value - here.value) if there and here else 0.0
+
+    still, moving = 51, _NARROW
+    if moves(still) or not moves(moving):
+        return 0.0
+    while still - moving > 1:
+        middle = (still + moving) // 2
+        still, moving = (still, middle) if moves(middle) else (middle, moving)
+    return moves(moving)
+
+
+def _remembered(f: Function) -> Function:
+    """f, called once for each place."""
+    known: dict[float, Sample | None] = {}
+
+    def remembered(t: float) -> Sample | None:
+        if t not in known:
+            known[t] = f(t) if math.isfinite(t) else None
+        return known[t]
+
+    return remembered
+
+
+def _central(f: Function, x: float, here: Sample) -> Callable[[float], _Quotient | None]:
+    """The quotients for steps to both sides."""
+
+    def quotient(step: float) -> _Quotient | None:
+        low, high = x - step, x + step
+        down, up, width = x - low, high - x, high - low
+        if not max(abs(up - step), abs(down - step)) <= 1e-3 * step:  # x has no digits for it
+            return None
+        below, above = f(low), f(high)
+        if not (below and above):
+            return None
+        noise = (below.noise + above.noise) / width
+        bend = abs((above.value - here.value) / up - (here.value - below.value) / down)
+        lopsided = abs(up - down) / width * bend
+        return _Quotient(
+            (above.value - below.value) / width, noise + lopsided,
+            bend, 2.0 * noise + 4.0 * here.noise / width,
+        )  # fmt: skip
+
+    return quotient
+
+
+def _sided(f: Function, x: float, here: Sample, sign: float) -> Callable[[float], _Quotient | None]:
+    """The quotients for steps to one side."""
+
+    def quotient(step: float) -> _Quotient | None:
+        end = x + sign * step
+        width = end - x
+        if not abs(sign * width - step) <= 1e-3 * step:
+            return None
+        there = f(end)
+        if not there:
+            return None
+        return _Quotient((there.value - here.value) / width, (there.noise + here.noise) / step)
+
+    return quotient
+
+
+def _limit(
+    quotient: Callable[[float], _Quotient | None], x: float, factor: float, seen: _Quotients
+) -> Slope | None:
+    """The limit of a quotient of differences, for a step that goes to 0.
+
+    Args:
+        quotient: the quotient for a step; None where there is none.
+        x: where.
+        factor: by how much the error of a quotient shrinks as the step is halved: 2, or 4 if only
+            even powers of the step are in it.
+        seen: takes up the quotients.
+
+    Returns:
+        The limit; None if no step would do.
+    """
+
+    def known(step: float) -> _Quotient | None:
+        if step not in seen:
+            found = quotient(step)
+            seen[step] = found if found and math.isfinite(found.slope + found.bend) else None
+        return seen[step]
+
+    def limit() -> Slope | None:
+        steepest = (abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in seen.values() if q)
+        steep = max(steepest, default=0.0)
+        chosen = _chosen(found)
+        return chosen and Slope(chosen.slope, chosen.error, max(steep, 0.0))
+
+    unit = max(abs(x), 1.0) * _LONGEST
+    found = _estimates(known, _halved(unit, 0, _STEPS), factor, stop=True)
+    if found and found[-1].error <= _GOOD * abs(found[-1].slope):
+        settled = found = found[-1:]
+        for spot in _SPOTS:
+            found = found + _estimates(known, _halved(unit, spot, 3), factor)
+        bends = [q.bend + q.bend_noise for q in seen.values() if q]
+        if _chosen(found) == settled[0] and min(bends) <= _SMALL * abs(settled[0].slope):
+            return limit()
+        found = _estimates(known, _halved(unit, 0, _STEPS), factor)
+    if 0.0 < abs(x) < 0.1:
+        found = found + _estimates(known, _halved(abs(x) * _LONGEST, 0, _STEPS), factor)
+    slope = limit()
+    if slope is None or slope.error > 1e-3 * _SMALL * abs(slope.slope):
+        longer = _estimates(known, _halved(unit, -_LONGER, _LONGER), factor)
+        found = found + [one for one in longer if one.error < 1e-2 * abs(one.slope)]
+        slope = limit()
+    return slope
+
+
+def _halved(longest: float, first: int, count: int) -> list[float]:
+    """Steps, each half as long as the one before."""
+    return [math.ldexp(longest, -k) for k in range(first, first + count)]
+
+
+def _estimates(
+    quotient: Callable[[float], _Quotient | None],
+    steps: Iterable[float],
+    factor: float,
+    stop: bool = False,
+) -> list[_Estimate]:
+    """What steps, each half as long as the one before, say about the limit.
+
+    What the error of a quotient is made of, powers of the step, is eliminated one by one (Neville's
+    tableau); on one side, one power that need not be whole, too (Aitken). An error is how far the
+    neighbours in the tableau are apart, and the rounding.
+
+    Args:
+        quotient: the quotient for a step, or None.
+        steps: the steps.
+        factor: as in ``_limit``.
+        stop: stop as soon as an error is small.
+    """
+    found = []
+    before: list[float] = []
+    last: list[float] = []  # quotients
+    bend = math.inf
+    for step in steps:
+        q = quotient(step)
+        if q is None:
+            before, last, bend = [], [], math.inf
+            continue
+        if q.bend > 0.75 * bend + q.bend_noise:  # steps so long that f bends more for shorter ones
+            before = []
+        bend = q.bend
+        row, power, noise = [q.slope], factor, 16.0 / factor * q.noise
+        here = _Estimate(step, q.slope, math.inf)
+        for old, same in zip(before[: _ORDER - 1], [*before[1:], math.nan], strict=False):
+            row.append(row[-1] + (row[-1] - old) / (power - 1.0))
+            power *= factor
+            apart = [abs(row[-1] - other) for other in (row[-2], old, same) if other == other]
+            here = min(here, _Estimate(step, row[-1], 2.0 * max(apart) + noise), key=_error)
+        before, last = row, [*last[-3:], q.slope]
+        if factor == 2.0:
+            slope, error = _aitken(last)
+            here = min(here, _Estimate(step, slope, error + noise), key=_error)
+        if math.isfinite(here.error):
+            found.append(here)
+            if stop and len(row) > 2 and here.error <= _GOOD * abs(here.slope):
+                break
+    return found
+
+
+def _error(estimate: _Estimate) -> float:
+    return estimate.error
+
+
+def _aitken(last: Sequence[float]) -> tuple[float, float]:
+    """The limit of four quotients that approach it at a steady rate, and its error."""
+    if len(last) == 4:
+        a, b, c = (y - x for x, y in zip(last, last[1:], strict=False))
+        if a and b and 0.0 < c / b < 0.95 and abs(c / b - b / a) < 0.02:
+            limits = [q + d / (1.0 - rate) * rate for q, d, rate in
+                      ((last[2], b, b / a), (last[3], c, c / b))]  # fmt: skip
+            return limits[1], 4.0 * abs(limits[1] - limits[0])
+    return math.nan, math.inf
+
+
+def _chosen(found: Iterable[_Estimate]) -> _Estimate | None:
+    """The estimate with the smallest error that agrees with all those from shorter steps."""
+    chosen: _Estimate | None = None
+    for one in sorted(found):
+        if chosen and abs(one.slope - chosen.slope) > 2.0 * (one.error + chosen.error):
+            break
+        if not chosen or one.error < chosen.error:
+            chosen = one
+    return chosen
+
+
+def _corner(seen: _Quotients, slope: Slope | None) -> tuple[str, float]:
+    """Does x seem to sit on a "kink" or a "jump", or on neither (""); and the step that shows it.
+
+    The bend of a smooth function shrinks with the step; at a kink it stays, at a jump it grows as
+    fast as the step shrinks. The shortest step decides that rounding leaves something of.
+    """
+    bends = {step: q for step, q in sorted(seen.items()) if q}
+    small = _SMALL * max(abs(slope.slope), slope.steepest) if slope else 0.0
+    if all(q.bend + q.bend_noise > small for q in bends.values()):
+        for step, q in bends.items():
+            longer = bends.get(16.0 * step)
+            if longer and q.bend > 8.0 * q.bend_noise:
+                if q.bend > 14.0 * longer.bend:
+                    return "jump", step
+                return "kink" if q.bend > 0.75 * longer.bend else "", step
+    return "", 0.0
