@@ -67,8 +67,8 @@ class CheckedSlope:
         difference: how far apart they are; on a kink, how far ``reverse`` is from lying between
             the slopes of the two sides.
         error: how far ``numeric`` may be from the truth, by its own estimate.
-        verdict: "agrees" or, on a kink, "lies between"; "DIFFERS", "wrong rule", "off the graph"
-            or "not settled".
+        verdict: "agrees" or, on a kink, "lies between"; "DIFFERS", "wrong rule", "off the graph",
+            "no slope" or "not settled".
         kink: what sits on its kink at x, ``max(z, 0)``; empty where nothing does.
         sides: the slopes below and above x, on a kink; else None.
     """
@@ -95,7 +95,7 @@ class CheckedSlope:
 
 
 _AGREES, _BETWEEN, _DIFFERS, _OPEN = "agrees", "lies between", "DIFFERS", "not settled"
-_WRONG, _OFF = "wrong rule", "off the graph"
+_WRONG, _OFF, _NONE = "wrong rule", "off the graph", "no slope"
 
 
 @dataclass(frozen=True, repr=False)
@@ -292,9 +292,9 @@ class _Here(NamedTuple):
         at: where they are.
         J: its graph there.
         leaves: its arguments there.
+        data: the numbers that its operations give.
         cases: which case every operation is in.
-        weights: how much J moves with each of the operations: so does their rounding.
-        noise: how far J may be off by what operations of one's own are, besides rounding.
+        rounding: what is known of it.
     """
 
     f: Function
@@ -302,9 +302,29 @@ class _Here(NamedTuple):
     at: list[float]
     J: Value
     leaves: list[Value]
+    data: list[float]
     cases: _Cases
+    rounding: _Rounding
+
+
+class _Rounding(NamedTuple):
+    """How far f may be off.
+
+    Attributes:
+        weights: how much f moves with each of its operations: so does the rounding of each.
+        coarse: what operations of one's own add.
+    """
+
     weights: list[float]
-    noise: float
+    coarse: float
+
+    def of(self, point: _Point) -> float:
+        """How far f may be off there."""
+        inner = 0.0
+        if len(self.weights) == len(point.data):
+            inner = sum(w * abs(x) for w, x in zip(self.weights, point.data, strict=True) if w)
+        noise = _EPSILON * max(abs(point.J.data), inner if math.isfinite(inner) else 0.0)
+        return max(noise, self.coarse)
 
 
 class _Point(NamedTuple):
@@ -327,13 +347,18 @@ def _evaluated(f: Function, names: list[str], at: list[float]) -> _Here:
             "again: differences need a function that depends on its arguments only. Is there a "
             "random number in it, or something that it changes?"
         )
-    inner = [node for node in topological_order(here.J) if node.parents]
-    weights, noise = [0.0] * len(inner), 0.0
+    return _Here(f, names, at, *here, _rounding(here.J))
+
+
+def _rounding(J: Value) -> _Rounding:
+    """How far f may be off where this is its graph."""
     with suppress(Exception):  # where there are no slopes, there is the rounding of f itself
-        totals = adjoints(here.J, missing=0.0)
+        totals = adjoints(J, missing=0.0)
+        inner = [node for node in totals if node.parents]
         weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
-        noise = sum(w * _stairs(node) for node, w in zip(inner, weights, strict=True) if w)
-    return _Here(f, names, at, here.J, here.leaves, here.cases, weights, noise)
+        pairs = zip(inner, weights, strict=True)
+        return _Rounding(weights, sum(w * _stairs(node) for node, w in pairs if w))
+    return _Rounding([], 0.0)
 
 
 def _stairs(node: Value) -> float:
@@ -341,7 +366,12 @@ def _stairs(node: Value) -> float:
     if is_in_table(node._primitive):
         return 0.0
     places = enumerate(node.parents)
-    return max(differences.stairs(_rule(node, i), parent.data) for i, parent in places)
+    return max(_coarse(_rule(node, i), parent.data) for i, parent in places)
+
+
+def _coarse(f: differences.Function, x: float) -> float:
+    """How far an operation of one's own may be off, as far as it can be seen from outside."""
+    return max(differences.stairs(f, x), differences.tremor(f, x))
 
 
 def _where(names: Sequence[str], at: Sequence[float]) -> str:
@@ -397,8 +427,9 @@ class _Line:
     def __init__(self, here: _Here, i: int) -> None:
         self.here, self.i, self.name, self.x = here, i, here.names[i], here.at[i]
         self.leaf, self.unit = here.leaves[i], max(abs(here.at[i]), 1.0)
-        self.coarse = here.noise
-        self.coarse += differences.stairs(self.along(here.cases), self.x)
+        self.rounding = here.rounding
+        self.coarse = here.rounding.coarse + differences.stairs(self.along(here), self.x)
+        self.rounding = self.rounding._replace(coarse=self.coarse)
 
     def point(self, t: float) -> _Point | None:
         """f where the argument is t; None where f has no value."""
@@ -409,23 +440,15 @@ class _Line:
             return None
         return point if math.isfinite(point.J.data) else None
 
-    def noise(self, point: _Point) -> float:
-        """How far f may be off by rounding."""
-        f, weights = abs(point.J.data), self.here.weights
-        inner = 0.0
-        if len(weights) == len(point.data):
-            inner = sum(w * abs(x) for w, x in zip(weights, point.data, strict=True) if w)
-        noise = _EPSILON * max(f, inner if math.isfinite(inner) else 0.0)
-        return max(noise, self.coarse)
-
-    def along(self, cases: _Cases) -> differences.Function:
-        """f along the line, where its operations are in these cases, and at x itself."""
+    def along(self, like: _Here | _Point) -> differences.Function:
+        """f along the line, where its operations are in the same cases as there, and at x."""
+        rounding = self.rounding if like.cases == self.here.cases else _rounding(like.J)
 
         def f(t: float) -> Sample | None:
             point = self.point(t)
-            if point is None or (t != self.x and point.cases != cases):
+            if point is None or (t != self.x and point.cases != like.cases):
                 return None
-            return Sample(point.J.data, self.noise(point))
+            return Sample(point.J.data, rounding.of(point))
 
         return f
 
@@ -450,7 +473,7 @@ class _Line:
         gone = [point is None for _, _, point in beside]
         edge = "below" if gone[0] else "above" if gone[1] else ""
         if all(point is None or point.cases == here.cases for _, _, point in beside):
-            return _Measured(self.known(differences.measured(self.along(here.cases), x)), edge=edge)
+            return _Measured(self.still(differences.measured(self.along(here), x)), edge=edge)
         moved = [node for _, _, point in beside if point for node in _moved(here, point)]
         on = [node for node in moved if node.is_at_kink]
         said = _operations(here, on or moved)
@@ -461,7 +484,7 @@ class _Line:
                 continue
             is_own = point.cases == here.cases
             start = x if on or is_own else t
-            sides.append(one_sided(self.along(point.cases), start, sign))
+            sides.append(one_sided(self.along(point), start, sign))
             own += [sides[-1]] if is_own else []
         left, right = sides
         if not (left and right):
@@ -482,9 +505,19 @@ class _Line:
             return None
         for point, slope in ((below, left), (above, right)):
             rise = 4.0 * _NEAR * self.unit * (abs(slope.slope) + slope.steepest)
-            if abs(point.J.data - f) > rise + 16.0 * self.noise(point):
+            if abs(point.J.data - f) > rise + 16.0 * self.rounding.of(point):
                 return below.J.data, f, above.J.data
         return None
+
+    def still(self, slope: Slope | None) -> Slope:
+        """The slope; if f stands still, its operations need not: how steep are they?"""
+        found = self.known(slope)
+        steepest, h = found.steepest, self.unit / 32.0
+        for point in (self.point(self.x - h), self.point(self.x + h)) if found.is_still else ():
+            if point and point.cases == self.here.cases and self.rounding.weights:
+                moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
+                steepest = max(steepest, sum(w * abs(b - a) for w, a, b in moves if w) / h)
+        return found._replace(steepest=steepest)
 
     def known(self, slope: Slope | None) -> Slope:
         """The slope, if there is one."""
@@ -497,25 +530,46 @@ class _Line:
         return slope
 
     def is_off_the_graph(self) -> bool:
-        """Does f give something else than its graph, recomputed where this argument moves?"""
-        order = topological_order(self.here.J)
+        """Does f hold other numbers than its graph, recomputed where this argument moves?
+
+        On both sides: on one, f may have taken the other branch of an ``if``.
+        """
         for k in (5, 12, 27):
-            for t in (self.x + math.ldexp(self.unit, -k), self.x - math.ldexp(self.unit, -k)):
-                point = self.point(t)
-                if point and point.cases == self.here.cases:
-                    data = {self.leaf: t}
-                    try:
-                        for node in order:
-                            if node.parents:
-                                operands = (data[parent] for parent in node.parents)
-                                data[node] = node._primitive.value(FLOATS, *operands)
-                            else:
-                                data.setdefault(node, node.data)
-                    except (ArithmeticError, ValueError):
-                        continue
-                    if data[self.here.J] != point.J.data:
-                        return True
+            h = math.ldexp(self.unit, -k)
+            off = [self.differs(self.x - h), self.differs(self.x + h)]
+            if True in off and False not in off:
+                return True
         return False
+
+    def differs(self, t: float) -> bool | None:
+        """Does f hold other numbers at t than its graph? None if it is another graph there."""
+        point = self.point(t)
+        if point is None or _wiring(point) != _wiring(self.here):
+            return None
+        data = {self.leaf: t}
+        for node in topological_order(self.here.J):
+            if node.parents:
+                operands = (data[parent] for parent in node.parents)
+                try:
+                    data[node] = node._primitive.value(FLOATS, *operands)
+                except (ArithmeticError, ValueError):
+                    return True
+            else:
+                data.setdefault(node, node.data)
+        there = topological_order(point.J)
+        nodes = zip(topological_order(self.here.J), there, strict=True)
+        return any(data[node] != other.data for node, other in nodes)
+
+
+def _wiring(point: _Here | _Point) -> list[tuple[object, ...]]:
+    """A graph without its numbers: the operation of every node, and where its operands stand."""
+    order = topological_order(point.J)
+    places = {node: i for i, node in enumerate(order)}
+    arguments = {leaf: i for i, leaf in enumerate(point.leaves)}
+    return [
+        (node._primitive.name, arguments.get(node), *(places[parent] for parent in node.parents))
+        for node in order
+    ]
 
 
 def _moved(here: _Here, beside: _Point) -> Iterator[Value]:
@@ -545,8 +599,10 @@ def _judged(reverse: float, found: Slope, x: float, tolerance: float) -> tuple[s
     if math.isnan(reverse) or math.isnan(found.slope):
         difference = math.nan
     largest = max(abs(reverse), abs(low), abs(high))
+    if found.jump:
+        return _NONE, difference
     if not math.isfinite(reverse):
-        known = found.error <= tolerance * largest and math.isfinite(found.slope)
+        known = found.error <= tolerance * max(abs(low), abs(high))
         return _DIFFERS if known else _OPEN, difference
     if difference <= tolerance * largest and found.error <= tolerance * largest:
         return _BETWEEN if found.sides else _AGREES, difference
@@ -590,7 +646,7 @@ def _row(
             "operation has the right slope by itself, and f gives what its graph gives: it is the "
             "differences that are off, as for a function that moves too fast for them."
         )
-    elif verdict == _OPEN and not found.jump:
+    elif verdict == _OPEN:
         notes.append(_open(row, line, is_proven))
     if is_off:
         common = [*wrong, _outside(line.name)]
@@ -614,7 +670,11 @@ def _notes(
     """What is to be said of a place that is no ordinary one."""
     if found.sides:
         below, above = map(_said, found.sides)
-        lies = "lies between: a subgradient" if row.difference == 0.0 or row.agrees else "does not lie between"
+        lies = (
+            "lies between: a subgradient"
+            if row.difference == 0.0 or row.agrees
+            else "does not lie between"
+        )
         yield (
             f"{_at(row)} sits on a kink, of {kink}: the slope is {below} below and {above} above. "
             f"Reverse mode takes {_said(row.reverse)}, which {lies}."
@@ -718,7 +778,7 @@ def _rule(node: Value, i: int) -> differences.Function:
         noise = _EPSILON * abs(found)
         if not is_in_table(node._primitive) and not coarse:
             coarse.append(0.0)
-            coarse[0] = differences.stairs(f, at[i])
+            coarse[0] = _coarse(f, at[i])
         return Sample(found, max(noise, *coarse, 0.0)) if math.isfinite(found) else None
 
     return f

@@ -25,7 +25,7 @@ _ORDER = 4  # how many of them are extrapolated from
 _GOOD = 1e-10  # a relative error that needs no shorter step
 _SPOTS = (20, 34)  # where shorter steps are looked at all the same
 _SMALL = 1e-6  # a bend that is no kink, beside the slope
-_NARROW = 20  # 2⁻²⁰: stairs as narrow as that come from rounding, wider ones are meant
+_NARROW = 22  # 2⁻²²: stairs as narrow as that come from rounding, wider ones are meant
 
 
 class Sample(NamedTuple):
@@ -75,11 +75,12 @@ class _Quotient(NamedTuple):
 
 
 class _Estimate(NamedTuple):
-    """A slope, from steps down to this one."""
+    """A slope, from steps down to this one; how much of its error is rounding."""
 
     step: float
     slope: float
     error: float
+    noise: float
 
 
 _Quotients: TypeAlias = dict[float, "_Quotient | None"]  # by step
@@ -95,7 +96,9 @@ def measured(f: Function, x: float) -> Slope | None:
     corner, step = _corner(quotients, central)
     if corner == "jump":
         below, above = f(x - step), f(x + step)
-        if below and above:
+        near = math.ldexp(abs(x) or 1.0, -46)
+        apart = [abs(there.value - here.value) for t in (x - near, x + near) if (there := f(t))]
+        if below and above and max(apart, default=0.0) > abs(above.value - below.value) / 4.0:
             return Slope(math.nan, math.inf, 0.0, jump=(below.value, here.value, above.value))
     if central and not corner and central.error <= 10.0 * _GOOD * abs(central.slope):
         return central
@@ -126,20 +129,37 @@ def one_sided(f: Function, x: float, sign: float) -> Slope | None:
 
 
 def stairs(f: Function, x: float) -> float:
-    """How high the steps are that f takes, if it stands still for moves that x can make."""
-    unit, here = abs(x) or 1.0, f(x)
+    """How high the stairs are that f climbs, if it stands still for moves that x can make."""
+    unit, here = max(abs(x), 1.0), f(x)
+    finest = min(100, math.frexp(unit)[1] - math.frexp(math.ulp(x))[1] - 1)
 
-    def moves(k: int) -> float:
-        there = f(x + math.ldexp(unit, -k))
-        return abs(there.value - here.value) if there and here else 0.0
+    def height(sign: float) -> float:
+        def move(k: int) -> float:
+            there = f(x + sign * math.ldexp(unit, -k))
+            return abs(there.value - here.value) if there and here else 0.0
 
-    still, moving = 51, _NARROW
-    if moves(still) or not moves(moving):
-        return 0.0
-    while still - moving > 1:
-        middle = (still + moving) // 2
-        still, moving = (still, middle) if moves(middle) else (middle, moving)
-    return moves(moving)
+        moving, still = _NARROW, finest
+        if move(still) or not move(moving):
+            return 0.0
+        while still - moving > 1:
+            middle = (still + moving) // 2
+            moving, still = (middle, still) if move(middle) else (moving, middle)
+        return move(moving)
+
+    return max(height(-1.0), height(1.0))
+
+
+def tremor(f: Function, x: float) -> float:
+    """How far f moves where x moves by its last digits: as much may be lost of them inside of f."""
+    here, digit = f(x), math.ulp(x)
+    found = 0.0
+    for sign in (-digit, digit):
+        near, far = f(x + 4.0 * sign), f(x + 64.0 * sign)
+        if here and near and far:
+            move = abs(near.value - here.value)
+            if abs(far.value - here.value) >= 4.0 * move:  # else it is a jump
+                found = max(found, move)
+    return found
 
 
 def _remembered(f: Function) -> Function:
@@ -215,7 +235,9 @@ def _limit(
         return seen[step]
 
     def limit() -> Slope | None:
-        steepest = (abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in seen.values() if q)
+        steepest = (
+            abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in seen.values() if q
+        )
         steep = max(steepest, default=0.0)
         chosen = _chosen(found)
         return chosen and Slope(chosen.slope, chosen.error, max(steep, 0.0))
@@ -242,7 +264,8 @@ def _limit(
 
 def _halved(longest: float, first: int, count: int) -> list[float]:
     """Steps, each half as long as the one before."""
-    return [math.ldexp(longest, -k) for k in range(first, first + count)]
+    steps = (longest * 2.0**-k for k in range(first, first + count))
+    return [step for step in steps if 0.0 < step < math.inf]
 
 
 def _estimates(
@@ -276,16 +299,17 @@ def _estimates(
             before = []
         bend = q.bend
         row, power, noise = [q.slope], factor, 16.0 / factor * q.noise
-        here = _Estimate(step, q.slope, math.inf)
+        here = _Estimate(step, q.slope, math.inf, noise)
         for old, same in zip(before[: _ORDER - 1], [*before[1:], math.nan], strict=False):
             row.append(row[-1] + (row[-1] - old) / (power - 1.0))
             power *= factor
             apart = [abs(row[-1] - other) for other in (row[-2], old, same) if other == other]
-            here = min(here, _Estimate(step, row[-1], 2.0 * max(apart) + noise), key=_error)
+            here = min(here, _Estimate(step, row[-1], 2.0 * max(apart) + noise, noise), key=_error)
         before, last = row, [*last[-3:], q.slope]
         if factor == 2.0:
-            slope, error = _aitken(last)
-            here = min(here, _Estimate(step, slope, error + noise), key=_error)
+            slope, error, amplified = _aitken(last)
+            amplified *= noise
+            here = min(here, _Estimate(step, slope, error + amplified, amplified), key=_error)
         if math.isfinite(here.error):
             found.append(here)
             if stop and len(row) > 2 and here.error <= _GOOD * abs(here.slope):
@@ -297,25 +321,35 @@ def _error(estimate: _Estimate) -> float:
     return estimate.error
 
 
-def _aitken(last: Sequence[float]) -> tuple[float, float]:
-    """The limit of four quotients that approach it at a steady rate, and its error."""
+def _aitken(last: Sequence[float]) -> tuple[float, float, float]:
+    """The limit of four quotients that approach it at a steady rate, its error, and of noise."""
     if len(last) == 4:
         a, b, c = (y - x for x, y in zip(last, last[1:], strict=False))
         if a and b and 0.0 < c / b < 0.95 and abs(c / b - b / a) < 0.02:
             limits = [q + d / (1.0 - rate) * rate for q, d, rate in
                       ((last[2], b, b / a), (last[3], c, c / b))]  # fmt: skip
-            return limits[1], 4.0 * abs(limits[1] - limits[0])
-    return math.nan, math.inf
+            return limits[1], 4.0 * abs(limits[1] - limits[0]), (1.0 - c / b) ** -2
+    return math.nan, math.inf, 1.0
 
 
 def _chosen(found: Iterable[_Estimate]) -> _Estimate | None:
-    """The estimate with the smallest error that agrees with all those from shorter steps."""
+    """The estimate with the smallest error that agrees with all those from shorter steps.
+
+    If the shortest ones suffer from more than rounding, they are too long for this function, and
+    so are all.
+    """
     chosen: _Estimate | None = None
-    for one in sorted(found):
+    ordered = sorted(found)
+    for one in ordered:
         if chosen and abs(one.slope - chosen.slope) > 2.0 * (one.error + chosen.error):
             break
         if not chosen or one.error < chosen.error:
             chosen = one
+    if chosen:
+        rest = min(
+            one.error - one.noise if one.error > 8.0 * one.noise else 0.0 for one in ordered[:3]
+        )
+        chosen = chosen._replace(error=max(chosen.error, rest))
     return chosen
 
 
