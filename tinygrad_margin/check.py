@@ -477,7 +477,8 @@ class _Line:
         moved = [node for _, _, point in beside if point for node in _moved(here, point)]
         on = [node for node in moved if node.is_at_kink]
         said = _operations(here, on or moved)
-        sides, own = [], []
+        sides: list[Slope | None] = []
+        own: list[Slope | None] = []
         for sign, t, point in beside:
             if point is None:
                 sides.append(None)
@@ -510,10 +511,11 @@ class _Line:
         return None
 
     def still(self, slope: Slope | None) -> Slope:
-        """The slope; if f stands still, its operations need not: how steep are they?"""
+        """The slope; if f hardly moves, its operations may: how steep are they?"""
         found = self.known(slope)
         steepest, h = found.steepest, self.unit / 32.0
-        for point in (self.point(self.x - h), self.point(self.x + h)) if found.is_still else ():
+        is_flat = abs(found.slope) <= found.error
+        for point in (self.point(self.x - h), self.point(self.x + h)) if is_flat else ():
             if point and point.cases == self.here.cases and self.rounding.weights:
                 moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
                 steepest = max(steepest, sum(w * abs(b - a) for w, a, b in moves if w) / h)
@@ -728,7 +730,8 @@ class _Rules:
 
     def of(self, leaf: Value) -> tuple[list[str], bool, str]:
         """What is wrong with those that the leaf moves; is one left open; which are on a kink."""
-        moves, wrong, corners = {leaf}, {}, {}
+        moves, wrong = {leaf}, dict[str, str]()
+        corners: dict[str, None] = {}
         is_open = False
         for node in self.order:
             for i, parent in enumerate(node.parents):

@@ -25,6 +25,7 @@ _ORDER = 4  # how many of them are extrapolated from
 _GOOD = 1e-10  # a relative error that needs no shorter step
 _SPOTS = (20, 34)  # where shorter steps are looked at all the same
 _SMALL = 1e-6  # a bend that is no kink, beside the slope
+_SURE = 100.0  # errors that make two sides different
 _NARROW = 22  # 2⁻²²: stairs as narrow as that come from rounding, wider ones are meant
 
 
@@ -94,6 +95,8 @@ def measured(f: Function, x: float) -> Slope | None:
     quotients: _Quotients = {}
     central = _limit(_central(f, x, here), x, 4.0, quotients)
     corner, step = _corner(quotients, central)
+    if corner == "kink":  # half of it from each side, which says nothing
+        central = None
     if corner == "jump":
         below, above = f(x - step), f(x + step)
         near = math.ldexp(abs(x) or 1.0, -46)
@@ -104,9 +107,11 @@ def measured(f: Function, x: float) -> Slope | None:
         return central
     left, right = one_sided(f, x, -1.0), one_sided(f, x, 1.0)
     if corner and left and right:
-        apart, error = abs(right.slope - left.slope), max(left.error, right.error)
-        if apart > 1e3 * error:
+        apart, error = abs(right.slope - left.slope), left.error + right.error
+        if apart > _SURE * error:
             return kink(left, right)
+        if corner == "kink":
+            return Slope((left.slope + right.slope) / 2.0, apart + error, left.steepest)
     return best(central, left, right)
 
 
@@ -129,22 +134,25 @@ def one_sided(f: Function, x: float, sign: float) -> Slope | None:
 
 
 def stairs(f: Function, x: float) -> float:
-    """How high the stairs are that f climbs, if it stands still for moves that x can make."""
+    """How high the stairs are that f climbs, if it stands still for moves that x can make.
+
+    No more than rounding, and they are none.
+    """
     unit, here = max(abs(x), 1.0), f(x)
     finest = min(100, math.frexp(unit)[1] - math.frexp(math.ulp(x))[1] - 1)
 
     def height(sign: float) -> float:
-        def move(k: int) -> float:
-            there = f(x + sign * math.ldexp(unit, -k))
+        def move(h: float) -> float:
+            there = f(x + sign * h)
             return abs(there.value - here.value) if there and here else 0.0
 
-        moving, still = _NARROW, finest
-        if move(still) or not move(moving):
+        still, moving = math.ldexp(unit, -finest), math.ldexp(unit, -_NARROW)
+        if not here or move(still) or not move(moving):
             return 0.0
-        while still - moving > 1:
-            middle = (still + moving) // 2
-            moving, still = (middle, still) if move(middle) else (moving, middle)
-        return move(moving)
+        while move(moving) > 8.0 * here.noise and moving - still > 1e-9 * moving:
+            middle = math.sqrt(still * moving) if moving > 2.0 * still else (still + moving) / 2.0
+            still, moving = (still, middle) if move(middle) else (middle, moving)
+        return move(moving) if move(moving) > 8.0 * here.noise else 0.0
 
     return max(height(-1.0), height(1.0))
 
@@ -240,7 +248,16 @@ def _limit(
         )
         steep = max(steepest, default=0.0)
         chosen = _chosen(found)
-        return chosen and Slope(chosen.slope, chosen.error, max(steep, 0.0))
+        return chosen and Slope(chosen.slope, checked(chosen), max(steep, 0.0))
+
+    def checked(one: _Estimate) -> float:
+        """Its error, if a step between agrees: the others may be in step with waves of f."""
+        between, at = quotient((x + 0.7 * one.step) - x), known(one.step)
+        if not (between and at):
+            return one.error
+        off = abs(between.slope - one.slope)
+        expected = abs(at.slope - one.slope) + 8.0 * (between.noise + at.noise) + one.error
+        return one.error if off <= expected else max(one.error, off)
 
     unit = max(abs(x), 1.0) * _LONGEST
     found = _estimates(known, _halved(unit, 0, _STEPS), factor, stop=True)
