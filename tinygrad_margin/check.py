@@ -357,21 +357,16 @@ def _rounding(J: Value) -> _Rounding:
         inner = [node for node in totals if node.parents]
         weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
         pairs = zip(inner, weights, strict=True)
-        return _Rounding(weights, sum(w * _stairs(node) for node, w in pairs if w))
+        return _Rounding(weights, sum(w * _noise(node) for node, w in pairs if w))
     return _Rounding([], 0.0)
 
 
-def _stairs(node: Value) -> float:
-    """How coarse the value of an operation of one's own is: it may compute in single precision."""
+def _noise(node: Value) -> float:
+    """How far an operation of one's own may be off, as far as that can be seen from outside."""
     if is_in_table(node._primitive):
         return 0.0
-    places = enumerate(node.parents)
-    return max(_coarse(_rule(node, i), parent.data) for i, parent in places)
-
-
-def _coarse(f: differences.Function, x: float) -> float:
-    """How far an operation of one's own may be off, as far as it can be seen from outside."""
-    return max(differences.stairs(f, x), differences.tremor(f, x))
+    there = (_rule(node, i)(parent.data) for i, parent in enumerate(node.parents))
+    return max(sample.noise if sample else 0.0 for sample in there)
 
 
 def _where(names: Sequence[str], at: Sequence[float]) -> str:
@@ -770,20 +765,18 @@ class _Rules:
 
 def _rule(node: Value, i: int) -> differences.Function:
     """The value of a node's operation as a function of its i-th operand."""
-    value, at = node._primitive.value, [parent.data for parent in node.parents]
-    coarse: list[float] = []
+    row, at = node._primitive, [parent.data for parent in node.parents]
 
     def f(t: float) -> Sample | None:
         try:
-            found = value(FLOATS, *at[:i], t, *at[i + 1 :])
+            found = row.value(FLOATS, *at[:i], t, *at[i + 1 :])
         except (ArithmeticError, ValueError):
             return None
-        noise = _EPSILON * abs(found)
-        if not is_in_table(node._primitive) and not coarse:
-            coarse.append(0.0)
-            coarse[0] = _coarse(f, at[i])
-        return Sample(found, max(noise, *coarse, 0.0)) if math.isfinite(found) else None
+        return Sample(found, max(_EPSILON * abs(found), coarse)) if math.isfinite(found) else None
 
+    coarse = 0.0
+    if not is_in_table(row):  # it may compute in single precision, or lose digits
+        coarse = max(differences.stairs(f, at[i]), differences.tremor(f, at[i]))
     return f
 
 

@@ -89,19 +89,20 @@ _Quotients: TypeAlias = dict[float, "_Quotient | None"]  # by step
 
 def measured(f: Function, x: float) -> Slope | None:
     """The slope of f at x; from one side, where the other has no values; None if there is none."""
-    f, here = _remembered(f), f(x)
+    f = _remembered(f)
+    here = f(x)
     if here is None:
         return None
     quotients: _Quotients = {}
     central = _limit(_central(f, x, here), x, 4.0, quotients)
-    corner, step = _corner(quotients, central)
+    corner, step = _corner(quotients, central, max(abs(x), 1.0) * _LONGEST)
     if corner == "kink":  # half of it from each side, which says nothing
         central = None
     if corner == "jump":
         below, above = f(x - step), f(x + step)
         near = math.ldexp(abs(x) or 1.0, -46)
-        apart = [abs(there.value - here.value) for t in (x - near, x + near) if (there := f(t))]
-        if below and above and max(apart, default=0.0) > abs(above.value - below.value) / 4.0:
+        rises = [abs(there.value - here.value) for t in (x - near, x + near) if (there := f(t))]
+        if below and above and max(rises, default=0.0) > abs(above.value - below.value) / 4.0:
             return Slope(math.nan, math.inf, 0.0, jump=(below.value, here.value, above.value))
     if central and not corner and central.error <= 10.0 * _GOOD * abs(central.slope):
         return central
@@ -246,9 +247,9 @@ def _limit(
         steepest = (
             abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in seen.values() if q
         )
-        steep = max(steepest, default=0.0)
-        chosen = _chosen(found)
-        return chosen and Slope(chosen.slope, checked(chosen), max(steep, 0.0))
+        steep = max(0.0, *steepest)
+        chosen = _chosen(found, steep)
+        return chosen and Slope(chosen.slope, checked(chosen), steep)
 
     def checked(one: _Estimate) -> float:
         """Its error, if a step between agrees: the others may be in step with waves of f."""
@@ -266,7 +267,7 @@ def _limit(
         for spot in _SPOTS:
             found = found + _estimates(known, _halved(unit, spot, 3), factor)
         bends = [q.bend + q.bend_noise for q in seen.values() if q]
-        if _chosen(found) == settled[0] and min(bends) <= _SMALL * abs(settled[0].slope):
+        if _chosen(found, 0.0) == settled[0] and min(bends) <= _SMALL * abs(settled[0].slope):
             return limit()
         found = _estimates(known, _halved(unit, 0, _STEPS), factor)
     if 0.0 < abs(x) < 0.1:
@@ -349,11 +350,10 @@ def _aitken(last: Sequence[float]) -> tuple[float, float, float]:
     return math.nan, math.inf, 1.0
 
 
-def _chosen(found: Iterable[_Estimate]) -> _Estimate | None:
+def _chosen(found: Iterable[_Estimate], steepest: float) -> _Estimate | None:
     """The estimate with the smallest error that agrees with all those from shorter steps.
 
-    If the shortest ones suffer from more than rounding, they are too long for this function, and
-    so are all.
+    If most of the shortest suffer from more than rounding, all steps are too long for the function.
     """
     chosen: _Estimate | None = None
     ordered = sorted(found)
@@ -362,27 +362,27 @@ def _chosen(found: Iterable[_Estimate]) -> _Estimate | None:
             break
         if not chosen or one.error < chosen.error:
             chosen = one
-    if chosen:
-        rest = min(
-            one.error - one.noise if one.error > 8.0 * one.noise else 0.0 for one in ordered[:3]
-        )
-        chosen = chosen._replace(error=max(chosen.error, rest))
-    return chosen
+    bad = [
+        one.error - one.noise > max(8.0 * one.noise, 1e-2 * abs(one.slope), _SMALL * steepest)
+        for one in ordered[:3]
+    ]
+    return chosen._replace(error=math.inf) if chosen and sum(bad) > 1 else chosen
 
 
-def _corner(seen: _Quotients, slope: Slope | None) -> tuple[str, float]:
+def _corner(seen: _Quotients, slope: Slope | None, longest: float) -> tuple[str, float]:
     """Does x seem to sit on a "kink" or a "jump", or on neither (""); and the step that shows it.
 
     The bend of a smooth function shrinks with the step; at a kink it stays, at a jump it grows as
-    fast as the step shrinks. The shortest step decides that rounding leaves something of.
+    fast as the step shrinks. The shortest steps decide that rounding leaves something of.
     """
-    bends = {step: q for step, q in sorted(seen.items()) if q}
+    bends = {step: q for step, q in sorted(seen.items()) if q and step <= longest}
     small = _SMALL * max(abs(slope.slope), slope.steepest) if slope else 0.0
-    if all(q.bend + q.bend_noise > small for q in bends.values()):
-        for step, q in bends.items():
-            longer = bends.get(16.0 * step)
-            if longer and q.bend > 8.0 * q.bend_noise:
-                if q.bend > 14.0 * longer.bend:
-                    return "jump", step
-                return "kink" if q.bend > 0.75 * longer.bend else "", step
+    clear = [step for step, q in bends.items() if q.bend > 8.0 * q.bend_noise]
+    if clear and all(q.bend + q.bend_noise > small for q in bends.values()):
+        short = [bends[step].bend for step in clear[:4]]
+        long = [bends[16.0 * step].bend for step in clear[:4] if 16.0 * step in bends]
+        if long and max(short) > 14.0 * max(long):
+            return "jump", clear[0]
+        if long and max(short) > 0.75 * max(long):
+            return "kink", clear[0]
     return "", 0.0
