@@ -313,10 +313,12 @@ class _Rounding(NamedTuple):
     Attributes:
         weights: how much f moves with each of its operations: so does the rounding of each.
         coarse: what operations of one's own add.
+        leaves: how much it moves with its leaves.
     """
 
     weights: list[float]
     coarse: float
+    leaves: dict[Value, float]
 
     def of(self, point: _Point) -> float:
         """How far f may be off there."""
@@ -356,9 +358,9 @@ def _rounding(J: Value) -> _Rounding:
         totals = adjoints(J, missing=0.0)
         inner = [node for node in totals if node.parents]
         weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
-        pairs = zip(inner, weights, strict=True)
-        return _Rounding(weights, sum(w * _noise(node) for node, w in pairs if w))
-    return _Rounding([], 0.0)
+        coarse = sum(w * _noise(node) for node, w in zip(inner, weights, strict=True) if w)
+        return _Rounding(weights, coarse, {n: x for n, x in totals.items() if not n.parents})
+    return _Rounding([], 0.0, {})
 
 
 def _noise(node: Value) -> float:
@@ -423,8 +425,6 @@ class _Line:
         self.here, self.i, self.name, self.x = here, i, here.names[i], here.at[i]
         self.leaf, self.unit = here.leaves[i], max(abs(here.at[i]), 1.0)
         self.rounding = here.rounding
-        self.coarse = here.rounding.coarse + differences.stairs(self.along(here), self.x)
-        self.rounding = self.rounding._replace(coarse=self.coarse)
 
     def point(self, t: float) -> _Point | None:
         """f where the argument is t; None where f has no value."""
@@ -468,7 +468,7 @@ class _Line:
         gone = [point is None for _, _, point in beside]
         edge = "below" if gone[0] else "above" if gone[1] else ""
         if all(point is None or point.cases == here.cases for _, _, point in beside):
-            return _Measured(self.still(differences.measured(self.along(here), x)), edge=edge)
+            return _Measured(self.smooth(), edge=edge)
         moved = [node for _, _, point in beside if point for node in _moved(here, point)]
         on = [node for node in moved if node.is_at_kink]
         said = _operations(here, on or moved)
@@ -499,22 +499,47 @@ class _Line:
         f = self.here.J.data
         if below is None or above is None:
             return None
-        for point, slope in ((below, left), (above, right)):
-            rise = 4.0 * _NEAR * self.unit * (abs(slope.slope) + slope.steepest)
+        steepest = max(abs(side.slope) + side.steepest for side in (left, right))
+        rise = 4.0 * _NEAR * self.unit * steepest
+        for point in (below, above):
             if abs(point.J.data - f) > rise + 16.0 * self.rounding.of(point):
                 return below.J.data, f, above.J.data
         return None
 
-    def still(self, slope: Slope | None) -> Slope:
-        """The slope; if f hardly moves, its operations may: how steep are they?"""
-        found = self.known(slope)
-        steepest, h = found.steepest, self.unit / 32.0
-        is_flat = abs(found.slope) <= found.error
-        for point in (self.point(self.x - h), self.point(self.x + h)) if is_flat else ():
-            if point and point.cases == self.here.cases and self.rounding.weights:
+    def smooth(self) -> Slope:
+        """The slope, where no operation of the table is on its kink."""
+        if self.stands_still():
+            return Slope(0.0, self.rounding.coarse / self.unit)
+        found = differences.measured(self.along(self.here), self.x)
+        if found and found.error > 1e-9 * abs(found.slope):
+            coarse = differences.stairs(self.along(self.here), self.x)
+            if coarse > self.rounding.coarse:
+                self.rounding = self.rounding._replace(coarse=coarse)
+                found = differences.measured(self.along(self.here), self.x)
+        found = self.known(found)
+        if abs(found.slope) > found.error:
+            return found
+        return found._replace(steepest=max(found.steepest, self.steepness(self.unit / 32.0)))
+
+    def stands_still(self) -> bool:
+        """Does f not depend on the argument, as far as its graph knows and a few steps show?"""
+        leaf = self.rounding.leaves.get(self.leaf)
+        return leaf == 0.0 and not (
+            self.steepness(self.unit / 32.0) or self.steepness(self.unit / 1e6)
+        )
+
+    def steepness(self, h: float) -> float:
+        """How steep f is as the sum of its operations, so that what cancels in it counts."""
+        steepest = 0.0
+        for point in (self.point(self.x - h), self.point(self.x + h)):
+            if point is None or point.cases != self.here.cases:
+                return math.inf
+            moved = abs(point.J.data - self.here.J.data)
+            if self.rounding.weights:
                 moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
-                steepest = max(steepest, sum(w * abs(b - a) for w, a, b in moves if w) / h)
-        return found._replace(steepest=steepest)
+                moved = max(moved, sum(w * abs(b - a) for w, a, b in moves if w))
+            steepest = max(steepest, moved / h)
+        return steepest
 
     def known(self, slope: Slope | None) -> Slope:
         """The slope, if there is one."""
@@ -629,7 +654,7 @@ def _row(
             verdict = _WRONG if wrong else _OFF
         elif verdict == "":
             verdict = _AGREES if is_proven else _OPEN
-    doubt = verdict == _DIFFERS and is_proven and not found.sides
+    doubt = verdict == _DIFFERS and not (wrong or is_off or (found.sides and is_proven))
     if doubt:
         verdict = _OPEN
     row = CheckedSlope(
@@ -639,9 +664,9 @@ def _row(
     notes, common = list(_notes(row, line, found, kink, near, edge)), wrong
     if doubt:
         notes.append(
-            f"{_at(row)}: the differences settle on something else than reverse mode. But every "
-            "operation has the right slope by itself, and f gives what its graph gives: it is the "
-            "differences that are off, as for a function that moves too fast for them."
+            f"{_at(row)}: the differences settle on something else than reverse mode. But f gives "
+            f"what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}: it is the differences "
+            "that are off, as for a function that moves too fast for them."
         )
     elif verdict == _OPEN:
         notes.append(_open(row, line, is_proven))
@@ -700,13 +725,13 @@ def _open(row: CheckedSlope, line: _Line, is_proven: bool) -> str:
         said += f"; reverse mode gives {_said(row.reverse)}, which is no slope"
     else:
         said += f", the numeric slope is only good to ±{number(row.error, 2)}"
-    if line.coarse > 64.0 * _EPSILON * abs(line.here.J.data):
+    if line.rounding.coarse > 64.0 * _EPSILON * abs(line.here.J.data):
         said += (
-            f". f moves in steps of {number(line.coarse, 2)} there: something in it computes with "
+            f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it computes with "
             "fewer digits than a float has, as np.float32 does"
         )
     if is_proven:
-        return f"{said}. Every operation has the right slope by itself."
+        return f"{said}. But {_PROVEN}."
     return f"{said}. Check another point."
 
 
@@ -780,6 +805,8 @@ def _rule(node: Value, i: int) -> differences.Function:
     return f
 
 
+_PROVEN = "every operation has the right slope by itself"
+_UNSHOWN = "no operation could be shown to have a wrong slope"
 _CHAIN = (
     "Every operation takes a slope that is right for itself. Where several sit on their kinks at "
     "once, the chain rule need not make a slope of f out of them: a step to either side avoids it."

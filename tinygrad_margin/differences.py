@@ -247,7 +247,7 @@ def _limit(
         steepest = (
             abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in seen.values() if q
         )
-        steep = max(0.0, *steepest)
+        steep = max([0.0, *steepest])
         chosen = _chosen(found, steep)
         return chosen and Slope(chosen.slope, checked(chosen), steep)
 
@@ -364,7 +364,7 @@ def _chosen(found: Iterable[_Estimate], steepest: float) -> _Estimate | None:
             chosen = one
     bad = [
         one.error - one.noise > max(8.0 * one.noise, 1e-2 * abs(one.slope), _SMALL * steepest)
-        for one in ordered[:3]
+        for one in ordered[:8]
     ]
     return chosen._replace(error=math.inf) if chosen and sum(bad) > 1 else chosen
 
