@@ -320,7 +320,7 @@ class _Rounding(NamedTuple):
     coarse: float
     leaves: dict[Value, float]
 
-    def of(self, point: _Point) -> float:
+    def of(self, point: _Here | _Point) -> float:
         """How far f may be off there."""
         inner = 0.0
         if len(self.weights) == len(point.data):
@@ -509,7 +509,7 @@ class _Line:
     def smooth(self) -> Slope:
         """The slope, where no operation of the table is on its kink."""
         if self.stands_still():
-            return Slope(0.0, self.rounding.coarse / self.unit)
+            return Slope(0.0, self.rounding.of(self.here) / self.unit)
         found = differences.measured(self.along(self.here), self.x)
         if found and found.error > 1e-9 * abs(found.slope):
             coarse = differences.stairs(self.along(self.here), self.x)
@@ -523,22 +523,20 @@ class _Line:
 
     def stands_still(self) -> bool:
         """Does f not depend on the argument, as far as its graph knows and a few steps show?"""
-        leaf = self.rounding.leaves.get(self.leaf)
-        return leaf == 0.0 and not (
-            self.steepness(self.unit / 32.0) or self.steepness(self.unit / 1e6)
-        )
+        leaves, steps = self.rounding.leaves, (self.unit / 32.0, self.unit / 1e6)
+        is_flat = bool(leaves) and leaves.get(self.leaf, 0.0) == 0.0
+        return is_flat and all(self.steepness(h) == 0.0 for h in steps)
 
     def steepness(self, h: float) -> float:
         """How steep f is as the sum of its operations, so that what cancels in it counts."""
         steepest = 0.0
         for point in (self.point(self.x - h), self.point(self.x + h)):
-            if point is None or point.cases != self.here.cases:
-                return math.inf
-            moved = abs(point.J.data - self.here.J.data)
-            if self.rounding.weights:
-                moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
-                moved = max(moved, sum(w * abs(b - a) for w, a, b in moves if w))
-            steepest = max(steepest, moved / h)
+            if point and point.cases == self.here.cases:
+                moved = abs(point.J.data - self.here.J.data)
+                if self.rounding.weights:
+                    moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
+                    moved = max(moved, sum(w * abs(b - a) for w, a, b in moves if w))
+                steepest = max(steepest, moved / h)
         return steepest
 
     def known(self, slope: Slope | None) -> Slope:
@@ -654,7 +652,8 @@ def _row(
             verdict = _WRONG if wrong else _OFF
         elif verdict == "":
             verdict = _AGREES if is_proven else _OPEN
-    doubt = verdict == _DIFFERS and not (wrong or is_off or (found.sides and is_proven))
+    is_found = bool(wrong or is_off or (found.sides and is_proven))
+    doubt = verdict == _DIFFERS and not is_found and rules.is_chained(line.leaf, reverse)
     if doubt:
         verdict = _OPEN
     row = CheckedSlope(
@@ -673,7 +672,7 @@ def _row(
     if is_off:
         common = [*wrong, _outside(line.name)]
     elif verdict == _DIFFERS and is_proven:
-        common = [_CHAIN]
+        common = [_CHAIN if found.sides else _SWEEP]
     return row, notes, common
 
 
@@ -725,7 +724,9 @@ def _open(row: CheckedSlope, line: _Line, is_proven: bool) -> str:
         said += f"; reverse mode gives {_said(row.reverse)}, which is no slope"
     else:
         said += f", the numeric slope is only good to ±{number(row.error, 2)}"
-    if line.rounding.coarse > 64.0 * _EPSILON * abs(line.here.J.data):
+    around = [line.point(line.x - line.unit / 32.0), line.point(line.x + line.unit / 32.0)]
+    size = max(abs(point.J.data) for point in (line.here, *around) if point)
+    if line.rounding.coarse > 64.0 * _EPSILON * size:
         said += (
             f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it computes with "
             "fewer digits than a float has, as np.float32 does"
@@ -775,6 +776,21 @@ class _Rules:
             self.known[node, i] = verdict, found
         return self.known[node, i]
 
+    def is_chained(self, leaf: Value, reverse: float) -> bool:
+        """Does forward mode, with the same slopes, give what reverse mode gives?"""
+        speeds = {leaf: (1.0, 1.0)}  # and without signs
+        for node in self.order:
+            pairs = zip(node.parents, local_derivatives(node, math.nan), strict=True)
+            flows = [(slope, *speeds[parent]) for parent, slope in pairs if parent in speeds]
+            if flows:
+                speeds[node] = (
+                    sum(slope * speed for slope, speed, _ in flows),
+                    sum(abs(slope) * size for slope, _, size in flows),
+                )
+        forward, size = speeds.get(self.order[-1], (0.0, 0.0))
+        allowed = self.tolerance * max(abs(forward), abs(reverse)) + 1e3 * _EPSILON * size
+        return not abs(forward - reverse) > allowed
+
     def blame(self, node: Value, i: int, found: Slope) -> str:
         """The sentence about a wrong one."""
         parent, slope = node.parents[i], local_derivatives(node, math.nan)[i]
@@ -807,6 +823,10 @@ def _rule(node: Value, i: int) -> differences.Function:
 
 _PROVEN = "every operation has the right slope by itself"
 _UNSHOWN = "no operation could be shown to have a wrong slope"
+_SWEEP = (
+    "Every operation has the right slope by itself, and f gives what its graph gives; but forward "
+    "mode multiplies the same slopes to something else. So reverse mode does not sum them up right."
+)
 _CHAIN = (
     "Every operation takes a slope that is right for itself. Where several sit on their kinks at "
     "once, the chain rule need not make a slope of f out of them: a step to either side avoids it."

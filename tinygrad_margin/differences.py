@@ -23,7 +23,7 @@ _STEPS = 52  # each half as long as the one before
 _LONGER = 56  # steps, each twice as long, where f is so large that rounding hides its slope
 _ORDER = 4  # how many of them are extrapolated from
 _GOOD = 1e-10  # a relative error that needs no shorter step
-_SPOTS = (20, 34)  # where shorter steps are looked at all the same
+_SPOTS = (17, 34)  # where shorter steps are looked at all the same
 _SMALL = 1e-6  # a bend that is no kink, beside the slope
 _SURE = 100.0  # errors that make two sides different
 _NARROW = 22  # 2⁻²²: stairs as narrow as that come from rounding, wider ones are meant
@@ -99,11 +99,14 @@ def measured(f: Function, x: float) -> Slope | None:
     if corner == "kink":  # half of it from each side, which says nothing
         central = None
     if corner == "jump":
-        below, above = f(x - step), f(x + step)
         near = math.ldexp(abs(x) or 1.0, -46)
-        rises = [abs(there.value - here.value) for t in (x - near, x + near) if (there := f(t))]
-        if below and above and max(rises, default=0.0) > abs(above.value - below.value) / 4.0:
-            return Slope(math.nan, math.inf, 0.0, jump=(below.value, here.value, above.value))
+        below, above = f(x - step), f(x + step)
+        if below and above:
+            rise = max(abs(here.value - below.value), abs(above.value - here.value))
+            nearest = [there.value for t in (x - near, x + near) if (there := f(t))]
+            if any(abs(value - here.value) > rise / 2.0 for value in nearest):
+                jump = below.value, here.value, above.value
+                return Slope(math.nan, math.inf, jump=jump)
     if central and not corner and central.error <= 10.0 * _GOOD * abs(central.slope):
         return central
     left, right = one_sided(f, x, -1.0), one_sided(f, x, 1.0)
@@ -263,19 +266,20 @@ def _limit(
     unit = max(abs(x), 1.0) * _LONGEST
     found = _estimates(known, _halved(unit, 0, _STEPS), factor, stop=True)
     if found and found[-1].error <= _GOOD * abs(found[-1].slope):
-        settled = found = found[-1:]
+        settled, found = found[-1], found[-1:]
         for spot in _SPOTS:
-            found = found + _estimates(known, _halved(unit, spot, 3), factor)
-        bends = [q.bend + q.bend_noise for q in seen.values() if q]
-        if _chosen(found, 0.0) == settled[0] and min(bends) <= _SMALL * abs(settled[0].slope):
+            found += _estimates(known, _halved(unit, spot, 3), factor)
+        straight = min(q.bend + q.bend_noise for q in seen.values() if q)
+        if straight <= _SMALL * abs(settled.slope) and all(_fits(settled, one) for one in found):
+            found = [settled]
             return limit()
         found = _estimates(known, _halved(unit, 0, _STEPS), factor)
     if 0.0 < abs(x) < 0.1:
-        found = found + _estimates(known, _halved(abs(x) * _LONGEST, 0, _STEPS), factor)
+        found += _estimates(known, _halved(abs(x) * _LONGEST, 0, _STEPS), factor)
     slope = limit()
     if slope is None or slope.error > 1e-3 * _SMALL * abs(slope.slope):
         longer = _estimates(known, _halved(unit, -_LONGER, _LONGER), factor)
-        found = found + [one for one in longer if one.error < 1e-2 * abs(one.slope)]
+        found += [one for one in longer if one.error < 1e-2 * abs(one.slope)]
         slope = limit()
     return slope
 
@@ -350,6 +354,11 @@ def _aitken(last: Sequence[float]) -> tuple[float, float, float]:
     return math.nan, math.inf, 1.0
 
 
+def _fits(a: _Estimate, b: _Estimate) -> bool:
+    """Can both be right?"""
+    return abs(a.slope - b.slope) <= 2.0 * (a.error + b.error)
+
+
 def _chosen(found: Iterable[_Estimate], steepest: float) -> _Estimate | None:
     """The estimate with the smallest error that agrees with all those from shorter steps.
 
@@ -358,7 +367,7 @@ def _chosen(found: Iterable[_Estimate], steepest: float) -> _Estimate | None:
     chosen: _Estimate | None = None
     ordered = sorted(found)
     for one in ordered:
-        if chosen and abs(one.slope - chosen.slope) > 2.0 * (one.error + chosen.error):
+        if chosen and not _fits(one, chosen):
             break
         if not chosen or one.error < chosen.error:
             chosen = one
