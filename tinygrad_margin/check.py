@@ -29,6 +29,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, SupportsFloat, TypeAlias
 
 from tinygrad_margin import differences
@@ -609,131 +610,162 @@ def _operations(here: _Here, nodes: Iterable[Value]) -> str:
     return ", ".join(said[:3]) + more or "f itself, which computes something else there"
 
 
-def _judged(reverse: float, found: Slope, x: float, tolerance: float) -> tuple[str, float]:
-    """Do the two slopes agree? And how far are they apart? A verdict of "" asks for more evidence.
+def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]:
+    """Do the two slopes agree? And how far are they apart?
 
-    That is: the slope is 0, up to the rounding of x, and so is the numeric one, up to its error.
+    A verdict of "" asks for more evidence: all that rounding leaves of the difference says yes, but
+    that is not much, for the slope is small beside those around.
     """
     low, high = sorted(found.sides or (found.slope, found.slope))
     difference = max(low - reverse, reverse - high, 0.0)
     if math.isnan(reverse) or math.isnan(found.slope):
         difference = math.nan
-    largest = max(abs(reverse), abs(low), abs(high))
+    allowed = tolerance * max(abs(reverse), abs(low), abs(high))
     if found.jump:
         return _NONE, difference
     if not math.isfinite(reverse):
         known = found.error <= tolerance * max(abs(low), abs(high))
         return _DIFFERS if known else _OPEN, difference
-    if difference <= tolerance * largest and found.error <= tolerance * largest:
+    if difference <= allowed and found.error <= allowed:
         return _BETWEEN if found.sides else _AGREES, difference
-    if difference > tolerance * largest + _SURE * found.error:
+    if difference > allowed + _SURE * found.error:
         return _DIFFERS, difference
-    is_flat = found.error <= tolerance * found.steepest or found.is_still
-    if is_flat and difference <= found.error and abs(reverse) <= found.flat(x):
-        return "", difference
-    return _OPEN, difference
+    is_small = found.error <= tolerance * found.steepest or found.is_still
+    return "" if is_small and difference <= found.error else _OPEN, difference
 
 
 def _row(
     line: _Line, reverse: float, rules: _Rules, tolerance: float
 ) -> tuple[CheckedSlope, list[str], list[str]]:
     """A row of the table, what is to be said of it, and of f."""
-    found, kink, near, edge = line.measured()
-    verdict, difference = _judged(reverse, found, line.x, tolerance)
-    wrong: list[str] = []
-    is_off = is_proven = False
+    measured = line.measured()
+    found = measured.slope
+    verdict, difference = _judged(reverse, found, tolerance)
+    kink, notes, common = "", [], []
     if verdict != _AGREES:
-        wrong, is_open, corners = rules.of(line.leaf)
-        is_off = line.is_off_the_graph()
-        is_proven = not (wrong or is_off or is_open)
+        is_zero = abs(reverse) <= found.flat(line.x)
+        seen = rules.of(line.leaf, tolerance * found.steepest if is_zero else 0.0)
+        is_off, is_proven = line.is_off_the_graph(), False
         if found.sides or found.jump:
-            kink = kink or corners or "f itself"
-        if verdict in ("", _BETWEEN, _OPEN) and (wrong or is_off):
-            verdict = _WRONG if wrong else _OFF
-        elif verdict == "":
-            verdict = _AGREES if is_proven else _OPEN
-    is_found = bool(wrong or is_off or (found.sides and is_proven))
-    doubt = verdict == _DIFFERS and not is_found and rules.is_chained(line.leaf, reverse)
-    if doubt:
-        verdict = _OPEN
+            kink = measured.kink or seen.corners or "f itself"
+        if is_off:
+            common.append(_outside(line.name))
+        if seen.wrong or is_off:
+            if verdict in ("", _BETWEEN, _OPEN):
+                verdict = _WRONG if seen.wrong else _OFF
+        elif not seen.is_forward(reverse, tolerance):
+            common.append(_SWEEP)
+            verdict = _DIFFERS
+        else:
+            is_proven = not seen.is_open
+            if verdict == "":
+                verdict = _AGREES if is_proven else _OPEN
+                if is_proven and not is_zero:
+                    notes.append(_small(line, found))
+            elif verdict == _DIFFERS and found.sides and is_proven:
+                common.append(_CHAIN)
+            elif verdict == _DIFFERS:
+                verdict = _OPEN
+                notes.append(_too_fast(line, is_proven))
+        common = [*seen.wrong, *common]
+        if verdict == _OPEN and not notes:
+            notes.append(_open(line, found, reverse, is_proven))
     row = CheckedSlope(
         line.name, line.x, reverse, found.slope, difference, found.error, verdict,
-        kink if found.sides or found.jump else "", found.sides,
+        kink, found.sides,
     )  # fmt: skip
-    notes, common = list(_notes(row, line, found, kink, near, edge)), wrong
-    if doubt:
-        notes.append(
-            f"{_at(row)}: the differences settle on something else than reverse mode. But f gives "
-            f"what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}: it is the differences "
-            "that are off, as for a function that moves too fast for them."
-        )
-    elif verdict == _OPEN:
-        notes.append(_open(row, line, is_proven))
-    if is_off:
-        common = [*wrong, _outside(line.name)]
-    elif verdict == _DIFFERS and is_proven:
-        common = [_CHAIN if found.sides else _SWEEP]
-    return row, notes, common
+    return row, [*_notes(row, found, measured), *notes], common
 
 
-def _at(row: CheckedSlope) -> str:
-    return f"{row.leaf} = {number(row.x, 7)}"
+def _at(leaf: str, x: float) -> str:
+    return f"{leaf} = {number(x, 7)}"
 
 
-def _notes(
-    row: CheckedSlope,
-    line: _Line,
-    found: Slope,
-    kink: str,
-    near: tuple[float, float] | None,
-    edge: str,
-) -> Iterator[str]:
+def _notes(row: CheckedSlope, found: Slope, measured: _Measured) -> Iterator[str]:
     """What is to be said of a place that is no ordinary one."""
+    at = _at(row.leaf, row.x)
     if found.sides:
-        below, above = map(_said, found.sides)
-        lies = (
-            "lies between: a subgradient"
-            if row.difference == 0.0 or row.agrees
-            else "does not lie between"
-        )
+        lies = "lies between: a subgradient"
+        if row.verdict == _DIFFERS:
+            lies = "does not lie between"
         yield (
-            f"{_at(row)} sits on a kink, of {kink}: the slope is {below} below and {above} above. "
-            f"Reverse mode takes {_said(row.reverse)}, which {lies}."
+            f"{at} sits on a kink, of {row.kink}: the slope is {_both(found.sides)}. Reverse mode "
+            f"takes {_said(row.reverse)}, which {lies}."
         )
     if found.jump:
-        below, at, above = map(_said, found.jump)
+        below, there, above = map(_said, found.jump)
         yield (
-            f"{_at(row)} sits on a jump, of {kink}: f is {below} right below, {at} there and "
+            f"{at} sits on a jump, of {row.kink}: f is {below} right below, {there} there and "
             f"{above} right above. It has no slope."
         )
-    if near:
-        below, above = map(_said, near)
-        yield (
-            f"{_at(row)} is very near to a kink, of {kink}: the slope is {below} below and {above} "
-            "above."
-        )
-    if edge:
-        side = "above" if edge == "below" else "below"
-        yield f"f has no value right {edge} {_at(row)}: its slope is the one from {side}."
+    if measured.near:
+        near = _both(measured.near)
+        yield f"{at} is very near to a kink, of {measured.kink}: the slope is {near}."
+    if measured.edge:
+        side = "above" if measured.edge == "below" else "below"
+        yield f"f has no value right {measured.edge} {at}: its slope is the one from {side}."
 
 
-def _open(row: CheckedSlope, line: _Line, is_proven: bool) -> str:
+def _both(sides: tuple[float, float]) -> str:
+    return "{} below and {} above".format(*map(_said, sides))
+
+
+def _small(line: _Line, found: Slope) -> str:
+    """What is said where rounding leaves little of a small slope."""
+    return (
+        f"{_at(line.name, line.x)}: the slope is so small beside those around that rounding leaves "
+        f"it good to ±{number(found.error, 2)} only. As far as that they agree, and {_PROVEN}."
+    )
+
+
+def _too_fast(line: _Line, is_proven: bool) -> str:
+    """What is said where differences accuse reverse mode, and nothing else does."""
+    return (
+        f"{_at(line.name, line.x)}: the differences settle on something else than reverse mode. "
+        f"But f gives what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}: it is the "
+        "differences that are off, as for a function that moves too fast for them."
+    )
+
+
+def _open(line: _Line, found: Slope, reverse: float, is_proven: bool) -> str:
     """What is said where the differences do not settle."""
-    said = f"{_at(row)}: the differences do not settle"
-    if not math.isfinite(row.reverse):
-        said += f"; reverse mode gives {_said(row.reverse)}, which is no slope"
+    said = f"{_at(line.name, line.x)}: the differences do not settle"
+    if not math.isfinite(reverse):
+        said += f"; reverse mode gives {_said(reverse)}, which is no slope"
     else:
-        said += f", the numeric slope is only good to ±{number(row.error, 2)}"
-    around = [line.point(line.x - line.unit / 32.0), line.point(line.x + line.unit / 32.0)]
-    size = max(abs(point.J.data) for point in (line.here, *around) if point)
+        said += f", the numeric slope is only good to ±{number(found.error, 2)}"
+    h = line.unit / 32.0
+    around = (line.here, line.point(line.x - h), line.point(line.x + h))
+    size = max(abs(point.J.data) for point in around if point)
     if line.rounding.coarse > 64.0 * _EPSILON * size:
         said += (
-            f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it computes with "
-            "fewer digits than a float has, as np.float32 does"
+            f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it "
+            "computes with fewer digits than a float has, as np.float32 does"
         )
-    if is_proven:
-        return f"{said}. But {_PROVEN}."
-    return f"{said}. Check another point."
+    return f"{said}. But {_PROVEN}." if is_proven else f"{said}. Check another point."
+
+
+class _Evidence(NamedTuple):
+    """What the operations say that a leaf moves.
+
+    Attributes:
+        wrong: a sentence on each that is wrong.
+        is_open: is there one that could not be checked, and matters?
+        corners: those on a kink, by name.
+        forward: the slope by forward mode.
+        size: the same, all signs left out.
+    """
+
+    wrong: list[str]
+    is_open: bool
+    corners: str
+    forward: float
+    size: float
+
+    def is_forward(self, reverse: float, tolerance: float) -> bool:
+        """Does forward mode, with the same slopes, give what reverse mode gives?"""
+        allowed = tolerance * max(abs(self.forward), abs(reverse)) + 1e3 * _EPSILON * self.size
+        return not abs(self.forward - reverse) > allowed
 
 
 class _Rules:
@@ -745,62 +777,69 @@ class _Rules:
     """
 
     def __init__(self, J: Value, tolerance: float) -> None:
-        self.order, self.tolerance = topological_order(J), tolerance
-        self.names: dict[Value, str] = {}
-        self.known: dict[tuple[Value, int], tuple[str, Slope | None]] = {}
+        self.J, self.tolerance = J, tolerance
+        self.known: dict[tuple[Value, int], tuple[str, float, Slope | None]] = {}
 
-    def of(self, leaf: Value) -> tuple[list[str], bool, str]:
-        """What is wrong with those that the leaf moves; is one left open; which are on a kink."""
-        moves, wrong = {leaf}, dict[str, str]()
+    @cached_property
+    def totals(self) -> dict[Value, float]:
+        """∂J/∂node for every node, operands first."""
+        return adjoints(self.J, missing=math.nan)
+
+    @cached_property
+    def names(self) -> dict[Value, str]:
+        """What the nodes are called."""
+        return named(list(self.totals))
+
+    def of(self, leaf: Value, allowed: float) -> _Evidence:
+        """What they say that the leaf moves.
+
+        Args:
+            leaf: the leaf.
+            allowed: by how much, in J's slope, those may be uncertain that cannot be checked.
+        """
+        speeds = {leaf: (1.0, 1.0)}  # forward mode, with signs and without
+        wrong: dict[str, str] = {}
         corners: dict[str, None] = {}
-        is_open = False
-        for node in self.order:
-            for i, parent in enumerate(node.parents):
-                if parent in moves:
-                    moves.add(node)
-                    verdict, found = self.judged(node, i)
-                    if verdict == _DIFFERS and found:
-                        wrong.setdefault(node._primitive.name, self.blame(node, i, found))
-                    is_open |= verdict == _OPEN
-                    if found and (found.sides or found.jump):
-                        corners[operation(node, self.names)] = None
-        return list(wrong.values()), is_open, ", ".join(list(corners)[:3])
+        doubt = 0.0
+        for node, total in self.totals.items():
+            forward = size = 0.0
+            moving = [(i, speeds[p]) for i, p in enumerate(node.parents) if p in speeds]
+            for i, (speed, speed_size) in moving:
+                verdict, slope, found = self.judged(node, i)
+                forward, size = forward + slope * speed, size + abs(slope) * speed_size
+                if verdict == _DIFFERS and found:
+                    wrong.setdefault(node._primitive.name, self.blame(node, i, slope, found))
+                if verdict == _OPEN and total * speed_size != 0.0:
+                    error = found.error + abs(found.slope - slope) if found else math.inf
+                    doubt += abs(total) * error * speed_size
+                if found and (found.sides or found.jump):
+                    corners[operation(node, self.names)] = None
+            if moving:
+                speeds[node] = forward, size
+        is_open = not doubt <= allowed
+        said = ", ".join(list(corners)[:3])
+        return _Evidence(list(wrong.values()), is_open, said, *speeds.get(self.J, (0.0, 0.0)))
 
-    def judged(self, node: Value, i: int) -> tuple[str, Slope | None]:
+    def judged(self, node: Value, i: int) -> tuple[str, float, Slope | None]:
         """Is the slope of a node in its i-th operand right?"""
         if (node, i) not in self.known:
-            self.names = self.names or named(self.order)
             x, slope = node.parents[i].data, local_derivatives(node, math.nan)[i]
-            found = differences.measured(_rule(node, i), x)
-            verdict = _judged(slope, found, x, self.tolerance)[0] if found else _OPEN
-            self.known[node, i] = verdict, found
+            verdict, found = _OPEN, differences.measured(_rule(node, i), x)
+            if found:
+                verdict, _ = _judged(slope, found, self.tolerance)
+            if found and verdict == "":
+                verdict = _AGREES if abs(slope) <= found.flat(x) else _OPEN
+            self.known[node, i] = verdict, slope, found
         return self.known[node, i]
 
-    def is_chained(self, leaf: Value, reverse: float) -> bool:
-        """Does forward mode, with the same slopes, give what reverse mode gives?"""
-        speeds = {leaf: (1.0, 1.0)}  # and without signs
-        for node in self.order:
-            pairs = zip(node.parents, local_derivatives(node, math.nan), strict=True)
-            flows = [(slope, *speeds[parent]) for parent, slope in pairs if parent in speeds]
-            if flows:
-                speeds[node] = (
-                    sum(slope * speed for slope, speed, _ in flows),
-                    sum(abs(slope) * size for slope, _, size in flows),
-                )
-        forward, size = speeds.get(self.order[-1], (0.0, 0.0))
-        allowed = self.tolerance * max(abs(forward), abs(reverse)) + 1e3 * _EPSILON * size
-        return not abs(forward - reverse) > allowed
-
-    def blame(self, node: Value, i: int, found: Slope) -> str:
+    def blame(self, node: Value, i: int, slope: float, found: Slope) -> str:
         """The sentence about a wrong one."""
-        parent, slope = node.parents[i], local_derivatives(node, math.nan)[i]
-        moves = f"moves at {_said(found.slope)}"
-        if found.sides:
-            moves = "moves at {} below and {} above".format(*map(_said, found.sides))
+        parent = node.parents[i]
+        moves = _both(found.sides) if found.sides else _said(found.slope)
         return (
             f"The slope of {operation(node, self.names)} in {self.names[parent]}, where that is "
-            f"{number(parent.data)}, is given as {_said(slope)}; its value {moves}. That is a "
-            f"wrong derivative of {node._primitive.name}."
+            f"{number(parent.data)}, is given as {_said(slope)}; its value moves at {moves}. That "
+            f"is a wrong derivative of {node._primitive.name}."
         )
 
 
