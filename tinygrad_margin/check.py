@@ -22,38 +22,23 @@ At a kink there is no slope to compare with, but one on each side:
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, SupportsFloat, TypeAlias
+from typing import NamedTuple, SupportsFloat
 
-from tinygrad_margin import differences
 from tinygrad_margin.calculus import grad
-from tinygrad_margin.differences import Sample, Slope, best, one_sided
-from tinygrad_margin.engine import (
-    Value,
-    adjoints,
-    as_number,
-    case,
-    local_derivatives,
-    topological_order,
-)
-from tinygrad_margin.notation import brief, number
-from tinygrad_margin.ops import FLOATS, is_in_table
+from tinygrad_margin.differences import Slope, measured
+from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
+from tinygrad_margin.notation import number
+from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of
 from tinygrad_margin.sweep import named, operation
 
 _SURE = 100.0  # estimated errors that make a difference
-_KNOWN = 1e-6  # a relative error that numeric_grad is content with
-_NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
 _EPSILON = sys.float_info.epsilon
-
-Function: TypeAlias = Callable[..., Value]
-_Cases: TypeAlias = tuple[tuple[str, "int | None"], ...]
 
 
 @dataclass(frozen=True)
@@ -185,429 +170,16 @@ def gradcheck(
     limit = as_number(tolerance, "tolerance of gradcheck")
     if not 0.0 < limit < math.inf:
         raise ValueError(f"tolerance of gradcheck is a finite number above 0; got {limit}")
-    here = _evaluated(f, *_leaves(f, xs))
+    here = evaluated(f, *named_leaves(f, xs))
     rules = _Rules(here.J, limit)
     rows, notes = [], []
     ending: dict[str, None] = {}
     for i, reverse in enumerate(grad(here.J, here.leaves)):
-        row, own, common = _row(_Line(here, i), reverse, rules, limit)
+        row, own, common = _row(Line(here, i), reverse, rules, limit)
         rows.append(row)
         notes += own
         ending |= dict.fromkeys(common)
     return GradientCheck(tuple(rows), limit, (*notes, *ending))
-
-
-def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
-    """The gradient of f at xs by finite differences: only f's values are asked for.
-
-    Central differences at steps that are halved until their extrapolation to a step of 0 settles
-    (Richardson's and Ridders' methods). No step leaves the domain of f or crosses a kink; where x
-    is on the edge, the slope of the one side is taken, and on a kink the mean of the two.
-
-    Args:
-        f: a function of Values, called as ``f(*values)``, that returns a Value.
-        xs: one number for each argument.
-
-    Raises:
-        TypeError, ValueError: as ``gradcheck``; ValueError, too, where the differences do not
-            settle.
-
-    Example:
-        >>> [round(slope, 9) for slope in numeric_grad(lambda x, y: x * y.log(), [2.0, 4.0])]
-        [1.386294361, 0.5]
-    """
-    here = _evaluated(f, *_leaves(f, xs))
-    slopes = []
-    for i, name in enumerate(here.names):
-        found = _Line(here, i).measured().slope
-        where = f"in {name} do not settle at {_where(here.names, here.at)}"
-        if found.jump:
-            raise ValueError(f"the differences of f {where}: f jumps there")
-        if not found.error <= _KNOWN * max(abs(found.slope), found.steepest) and not found.is_still:
-            raise ValueError(
-                f"the differences of f {where}: the slope is only known to be "
-                f"{found.slope:.2g} ± {found.error:.2g}"
-            )
-        slopes.append(found.slope)
-    return slopes
-
-
-def _leaves(f: Function, xs: Iterable[SupportsFloat]) -> tuple[list[str], list[float]]:
-    """The names of f's arguments, and where they are."""
-    if not callable(f):
-        raise TypeError(
-            f"f is a function of Values, not yet called; got {type(f).__name__} {f!r:.60}"
-        )
-    if isinstance(xs, (str, Value)) or not isinstance(xs, Iterable):
-        raise TypeError(
-            "xs takes a sequence of numbers, one for each argument of f: [2.0]; got "
-            f"{type(xs).__name__} {xs!r:.60}"
-        )
-    given = list(xs)
-    at = [x.data if isinstance(x, Value) else as_number(x, "xs") for x in given]
-    if not at:
-        raise ValueError("xs is empty: there is no slope to check")
-    if not all(map(math.isfinite, at)):
-        raise ValueError(f"xs takes finite numbers; got {at!r:.80}")
-    _check_arity(f, len(at))
-    names = [f"x_{i}" for i in range(1, len(at) + 1)]
-    for i, name in enumerate(_parameters(f, len(at))):
-        names[i] = name
-    for i, x in enumerate(given):
-        names[i] = (isinstance(x, Value) and brief(x.label)) or names[i]
-    return names, at
-
-
-def _parameters(f: Function, n: int) -> list[str]:
-    """The names of f's first n parameters, as far as they have one each."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):  # not every built-in tells
-        return []
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [parameter.name for parameter in parameters if parameter.kind in kinds][:n]
-
-
-def _check_arity(f: Function, n: int) -> None:
-    """f is called with n arguments."""
-    try:
-        signature = inspect.signature(f)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(*range(n))
-    except TypeError:
-        numbers = "1 number" if n == 1 else f"{n} numbers"
-        raise TypeError(
-            f"f takes other arguments than xs has numbers: it is called as f{signature}, and xs "
-            f"has {numbers}"
-        ) from None
-
-
-class _Here(NamedTuple):
-    """f where its slopes are asked for.
-
-    Attributes:
-        f: the function.
-        names: what its arguments are called.
-        at: where they are.
-        J: its graph there.
-        leaves: its arguments there.
-        data: the numbers that its operations give.
-        cases: which case every operation is in.
-        rounding: what is known of it.
-    """
-
-    f: Function
-    names: list[str]
-    at: list[float]
-    J: Value
-    leaves: list[Value]
-    data: list[float]
-    cases: _Cases
-    rounding: _Rounding
-
-
-class _Rounding(NamedTuple):
-    """How far f may be off.
-
-    Attributes:
-        weights: how much f moves with each of its operations: so does the rounding of each.
-        coarse: what operations of one's own add.
-        leaves: how much it moves with its leaves.
-    """
-
-    weights: list[float]
-    coarse: float
-    leaves: dict[Value, float]
-
-    def of(self, point: _Here | _Point) -> float:
-        """How far f may be off there."""
-        inner = 0.0
-        if len(self.weights) == len(point.data):
-            inner = sum(w * abs(x) for w, x in zip(self.weights, point.data, strict=True) if w)
-        noise = _EPSILON * max(abs(point.J.data), inner if math.isfinite(inner) else 0.0)
-        return max(noise, self.coarse)
-
-
-class _Point(NamedTuple):
-    """f at some point: its graph, the numbers in it, and which case every operation is in."""
-
-    J: Value
-    leaves: list[Value]
-    data: list[float]
-    cases: _Cases
-
-
-def _evaluated(f: Function, names: list[str], at: list[float]) -> _Here:
-    """f at xs, twice, for it may be different every time."""
-    here, again = _point(f, names, at), _point(f, names, at)
-    if math.isnan(here.J.data) or math.isinf(here.J.data):
-        raise ValueError(f"f is {here.J.data} at {_where(names, at)}: there is no slope to check")
-    if (here.J.data, here.cases) != (again.J.data, again.cases):
-        raise ValueError(
-            f"f gives {here.J.data} at {_where(names, at)}, and {again.J.data} when it is called "
-            "again: differences need a function that depends on its arguments only. Is there a "
-            "random number in it, or something that it changes?"
-        )
-    return _Here(f, names, at, *here, _rounding(here.J))
-
-
-def _rounding(J: Value) -> _Rounding:
-    """How far f may be off where this is its graph."""
-    with suppress(Exception):  # where there are no slopes, there is the rounding of f itself
-        totals = adjoints(J, missing=0.0)
-        inner = [node for node in totals if node.parents]
-        weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
-        coarse = sum(w * _noise(node) for node, w in zip(inner, weights, strict=True) if w)
-        return _Rounding(weights, coarse, {n: x for n, x in totals.items() if not n.parents})
-    return _Rounding([], 0.0, {})
-
-
-def _noise(node: Value) -> float:
-    """How far an operation of one's own may be off, as far as that can be seen from outside."""
-    if is_in_table(node._primitive):
-        return 0.0
-    there = (_rule(node, i)(parent.data) for i, parent in enumerate(node.parents))
-    return max(sample.noise if sample else 0.0 for sample in there)
-
-
-def _where(names: Sequence[str], at: Sequence[float]) -> str:
-    """The arguments with their numbers, the first few."""
-    said = ", ".join(f"{name} = {x}" for name, x in zip(names[:5], at, strict=False))
-    return said + ", …" * (len(names) > 5)
-
-
-def _point(f: Function, names: Sequence[str], at: Sequence[float]) -> _Point:
-    """f at some point."""
-    leaves = [Value(x, name) for x, name in zip(at, names, strict=True)]
-    J = f(*leaves)
-    if not isinstance(J, Value):
-        hint = ""
-        if isinstance(J, (int, float)):
-            hint = (
-                ": x.data, float(x) and math.exp(x) are plain numbers, which no gradient flows "
-                "through. Use x itself, x.exp() and the like"
-            )
-        raise TypeError(
-            "f is to return a Value, computed from its arguments by operations on Values; it "
-            f"returned {type(J).__name__} {J!r:.60}{hint}"
-        )
-    inner = [node for node in topological_order(J) if node.parents]
-    cases = tuple((node._primitive.name, case(node)) for node in inner)
-    return _Point(J, leaves, [node.data for node in inner], cases)
-
-
-class _Measured(NamedTuple):
-    """What differences say about the slope in one argument.
-
-    Attributes:
-        slope: the slope, and those of the two sides on a kink.
-        kink: what is on its kink, or very near to it; else empty.
-        near: the slopes below and above, very near to a kink that x is not on.
-        edge: "below" or "above", if f has no value there.
-    """
-
-    slope: Slope
-    kink: str = ""
-    near: tuple[float, float] | None = None
-    edge: str = ""
-
-
-class _Line:
-    """f as a function of one argument, and its slope by differences.
-
-    Args:
-        here: f where the slope is asked for.
-        i: which argument moves.
-    """
-
-    def __init__(self, here: _Here, i: int) -> None:
-        self.here, self.i, self.name, self.x = here, i, here.names[i], here.at[i]
-        self.leaf, self.unit = here.leaves[i], max(abs(here.at[i]), 1.0)
-        self.rounding = here.rounding
-
-    def point(self, t: float) -> _Point | None:
-        """f where the argument is t; None where f has no value."""
-        at = [*self.here.at[: self.i], t, *self.here.at[self.i + 1 :]]
-        try:
-            point = _point(self.here.f, self.here.names, at)
-        except (ArithmeticError, ValueError):
-            return None
-        return point if math.isfinite(point.J.data) else None
-
-    def along(self, like: _Here | _Point) -> differences.Function:
-        """f along the line, where its operations are in the same cases as there, and at x."""
-        rounding = self.rounding if like.cases == self.here.cases else _rounding(like.J)
-
-        def f(t: float) -> Sample | None:
-            point = self.point(t)
-            if point is None or (t != self.x and point.cases != like.cases):
-                return None
-            return Sample(point.J.data, rounding.of(point))
-
-        return f
-
-    def beside(self, sign: float) -> tuple[float, _Point | None]:
-        """A place right above or below x, as near as the domain asks for, and f there."""
-        h = _NEAR * self.unit
-        while self.x + sign * h != self.x:
-            point = self.point(self.x + sign * h)
-            if point:
-                return self.x + sign * h, point
-            h /= 8.0
-        return self.x, None
-
-    def measured(self) -> _Measured:
-        """The slope, and what is to be said about it.
-
-        Raises:
-            ValueError: there is none on either side.
-        """
-        here, x = self.here, self.x
-        beside = (-1.0, *self.beside(-1.0)), (1.0, *self.beside(1.0))
-        gone = [point is None for _, _, point in beside]
-        edge = "below" if gone[0] else "above" if gone[1] else ""
-        if all(point is None or point.cases == here.cases for _, _, point in beside):
-            return _Measured(self.smooth(), edge=edge)
-        moved = [node for _, _, point in beside if point for node in _moved(here, point)]
-        on = [node for node in moved if node.is_at_kink]
-        said = _operations(here, on or moved)
-        sides: list[Slope | None] = []
-        own: list[Slope | None] = []
-        for sign, t, point in beside:
-            if point is None:
-                sides.append(None)
-                continue
-            is_own = point.cases == here.cases
-            start = x if on or is_own else t
-            sides.append(one_sided(self.along(point), start, sign))
-            own += [sides[-1]] if is_own else []
-        left, right = sides
-        if not (left and right):
-            return _Measured(self.known(best(left, right)), edge=edge)
-        jump = self.jump(beside[0][2], beside[1][2], left, right)
-        if jump:
-            return _Measured(Slope(math.nan, math.inf, jump=jump), said)
-        if own and not on:
-            return _Measured(self.known(best(*own)), said, (left.slope, right.slope))
-        return _Measured(differences.kink(left, right), said)
-
-    def jump(
-        self, below: _Point | None, above: _Point | None, left: Slope, right: Slope
-    ) -> tuple[float, float, float] | None:
-        """The values right below, at and above x, if f jumps there."""
-        f = self.here.J.data
-        if below is None or above is None:
-            return None
-        steepest = max(abs(side.slope) + side.steepest for side in (left, right))
-        rise = 4.0 * _NEAR * self.unit * steepest
-        for point in (below, above):
-            if abs(point.J.data - f) > rise + 16.0 * self.rounding.of(point):
-                return below.J.data, f, above.J.data
-        return None
-
-    def smooth(self) -> Slope:
-        """The slope, where no operation of the table is on its kink."""
-        if self.stands_still():
-            return Slope(0.0, self.rounding.of(self.here) / self.unit)
-        found = differences.measured(self.along(self.here), self.x)
-        if found and found.error > 1e-9 * abs(found.slope):
-            coarse = differences.stairs(self.along(self.here), self.x)
-            if coarse > self.rounding.coarse:
-                self.rounding = self.rounding._replace(coarse=coarse)
-                found = differences.measured(self.along(self.here), self.x)
-        found = self.known(found)
-        if abs(found.slope) > found.error:
-            return found
-        return found._replace(steepest=max(found.steepest, self.steepness(self.unit / 32.0)))
-
-    def stands_still(self) -> bool:
-        """Does f not depend on the argument, as far as its graph knows and a few steps show?"""
-        leaves, steps = self.rounding.leaves, (self.unit / 32.0, self.unit / 1e6)
-        is_flat = bool(leaves) and leaves.get(self.leaf, 0.0) == 0.0
-        return is_flat and all(self.steepness(h) == 0.0 for h in steps)
-
-    def steepness(self, h: float) -> float:
-        """How steep f is as the sum of its operations, so that what cancels in it counts."""
-        steepest = 0.0
-        for point in (self.point(self.x - h), self.point(self.x + h)):
-            if point and point.cases == self.here.cases:
-                moved = abs(point.J.data - self.here.J.data)
-                if self.rounding.weights:
-                    moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
-                    moved = max(moved, sum(w * abs(b - a) for w, a, b in moves if w))
-                steepest = max(steepest, moved / h)
-        return steepest
-
-    def known(self, slope: Slope | None) -> Slope:
-        """The slope, if there is one."""
-        if slope is None:
-            where = _where(self.here.names, self.here.at)
-            raise ValueError(
-                f"f has no numeric slope in {self.name} at {where}: it has no value near by, or "
-                "its operations differ from one step to the next"
-            )
-        return slope
-
-    def is_off_the_graph(self) -> bool:
-        """Does f hold other numbers than its graph, recomputed where this argument moves?
-
-        On both sides: on one, f may have taken the other branch of an ``if``.
-        """
-        for k in (5, 12, 27):
-            h = math.ldexp(self.unit, -k)
-            off = [self.differs(self.x - h), self.differs(self.x + h)]
-            if True in off and False not in off:
-                return True
-        return False
-
-    def differs(self, t: float) -> bool | None:
-        """Does f hold other numbers at t than its graph? None if it is another graph there."""
-        point = self.point(t)
-        if point is None or _wiring(point) != _wiring(self.here):
-            return None
-        data = {self.leaf: t}
-        for node in topological_order(self.here.J):
-            if node.parents:
-                operands = (data[parent] for parent in node.parents)
-                try:
-                    data[node] = node._primitive.value(FLOATS, *operands)
-                except (ArithmeticError, ValueError):
-                    return True
-            else:
-                data.setdefault(node, node.data)
-        there = topological_order(point.J)
-        nodes = zip(topological_order(self.here.J), there, strict=True)
-        return any(data[node] != other.data for node, other in nodes)
-
-
-def _wiring(point: _Here | _Point) -> list[tuple[object, ...]]:
-    """A graph without its numbers: the operation of every node, and where its operands stand."""
-    order = topological_order(point.J)
-    places = {node: i for i, node in enumerate(order)}
-    arguments = {leaf: i for i, leaf in enumerate(point.leaves)}
-    return [
-        (node._primitive.name, arguments.get(node), *(places[parent] for parent in node.parents))
-        for node in order
-    ]
-
-
-def _moved(here: _Here, beside: _Point) -> Iterator[Value]:
-    """The nodes that are in another case beside this point."""
-    if [row for row, _ in here.cases] == [row for row, _ in beside.cases]:
-        inner = (node for node in topological_order(here.J) if node.parents)
-        for node, now, then in zip(inner, here.cases, beside.cases, strict=True):
-            if now != then:
-                yield node
-
-
-def _operations(here: _Here, nodes: Iterable[Value]) -> str:
-    """The operations of some nodes, by name, each once."""
-    names = named(topological_order(here.J))
-    said = list(dict.fromkeys(operation(node, names) for node in nodes))
-    more = f" and {len(said) - 3} more" * (len(said) > 3)
-    return ", ".join(said[:3]) + more or "f itself, which computes something else there"
 
 
 def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]:
@@ -635,11 +207,11 @@ def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]
 
 
 def _row(
-    line: _Line, reverse: float, rules: _Rules, tolerance: float
+    line: Line, reverse: float, rules: _Rules, tolerance: float
 ) -> tuple[CheckedSlope, list[str], list[str]]:
     """A row of the table, what is to be said of it, and of f."""
-    measured = line.measured()
-    found = measured.slope
+    place = line.measured()
+    found = place.slope
     verdict, difference = _judged(reverse, found, tolerance)
     kink, notes, common = "", [], []
     if verdict != _AGREES:
@@ -647,7 +219,7 @@ def _row(
         seen = rules.of(line.leaf, tolerance * found.steepest if is_zero else 0.0)
         is_off, is_proven = line.is_off_the_graph(), False
         if found.sides or found.jump:
-            kink = measured.kink or seen.corners or "f itself"
+            kink = place.kink or seen.corners or "f itself"
         if is_off:
             common.append(_outside(line.name))
         if seen.wrong or is_off:
@@ -674,16 +246,16 @@ def _row(
         line.name, line.x, reverse, found.slope, difference, found.error, verdict,
         kink, found.sides,
     )  # fmt: skip
-    return row, [*_notes(row, found, measured), *notes], common
+    return row, [*_notes(row, place), *notes], common
 
 
 def _at(leaf: str, x: float) -> str:
     return f"{leaf} = {number(x, 7)}"
 
 
-def _notes(row: CheckedSlope, found: Slope, measured: _Measured) -> Iterator[str]:
+def _notes(row: CheckedSlope, place: Measured) -> Iterator[str]:
     """What is to be said of a place that is no ordinary one."""
-    at = _at(row.leaf, row.x)
+    at, found = _at(row.leaf, row.x), place.slope
     if found.sides:
         lies = "lies between: a subgradient"
         if row.verdict == _DIFFERS:
@@ -698,19 +270,19 @@ def _notes(row: CheckedSlope, found: Slope, measured: _Measured) -> Iterator[str
             f"{at} sits on a jump, of {row.kink}: f is {below} right below, {there} there and "
             f"{above} right above. It has no slope."
         )
-    if measured.near:
-        near = _both(measured.near)
-        yield f"{at} is very near to a kink, of {measured.kink}: the slope is {near}."
-    if measured.edge:
-        side = "above" if measured.edge == "below" else "below"
-        yield f"f has no value right {measured.edge} {at}: its slope is the one from {side}."
+    if place.near:
+        near = _both(place.near)
+        yield f"{at} is very near to a kink, of {place.kink}: the slope is {near}."
+    if place.edge:
+        side = "above" if place.edge == "below" else "below"
+        yield f"f has no value right {place.edge} {at}: its slope is the one from {side}."
 
 
 def _both(sides: tuple[float, float]) -> str:
     return "{} below and {} above".format(*map(_said, sides))
 
 
-def _small(line: _Line, found: Slope) -> str:
+def _small(line: Line, found: Slope) -> str:
     """What is said where rounding leaves little of a small slope."""
     return (
         f"{_at(line.name, line.x)}: the slope is so small beside those around that rounding leaves "
@@ -718,7 +290,7 @@ def _small(line: _Line, found: Slope) -> str:
     )
 
 
-def _too_fast(line: _Line, is_proven: bool) -> str:
+def _too_fast(line: Line, is_proven: bool) -> str:
     """What is said where differences accuse reverse mode, and nothing else does."""
     return (
         f"{_at(line.name, line.x)}: the differences settle on something else than reverse mode. "
@@ -727,7 +299,7 @@ def _too_fast(line: _Line, is_proven: bool) -> str:
     )
 
 
-def _open(line: _Line, found: Slope, reverse: float, is_proven: bool) -> str:
+def _open(line: Line, found: Slope, reverse: float, is_proven: bool) -> str:
     """What is said where the differences do not settle."""
     said = f"{_at(line.name, line.x)}: the differences do not settle"
     if not math.isfinite(reverse):
@@ -824,7 +396,7 @@ class _Rules:
         """Is the slope of a node in its i-th operand right?"""
         if (node, i) not in self.known:
             x, slope = node.parents[i].data, local_derivatives(node, math.nan)[i]
-            verdict, found = _OPEN, differences.measured(_rule(node, i), x)
+            verdict, found = _OPEN, measured(rule_of(node, i), x)
             if found:
                 verdict, _ = _judged(slope, found, self.tolerance)
             if found and verdict == "":
@@ -841,23 +413,6 @@ class _Rules:
             f"{number(parent.data)}, is given as {_said(slope)}; its value moves at {moves}. That "
             f"is a wrong derivative of {node._primitive.name}."
         )
-
-
-def _rule(node: Value, i: int) -> differences.Function:
-    """The value of a node's operation as a function of its i-th operand."""
-    row, at = node._primitive, [parent.data for parent in node.parents]
-
-    def f(t: float) -> Sample | None:
-        try:
-            found = row.value(FLOATS, *at[:i], t, *at[i + 1 :])
-        except (ArithmeticError, ValueError):
-            return None
-        return Sample(found, max(_EPSILON * abs(found), coarse)) if math.isfinite(found) else None
-
-    coarse = 0.0
-    if not is_in_table(row):  # it may compute in single precision, or lose digits
-        coarse = max(differences.stairs(f, at[i]), differences.tremor(f, at[i]))
-    return f
 
 
 _PROVEN = "every operation has the right slope by itself"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 _LONGEST = 1.1 / 32  # the first step, beside max(|x|, 1): no round number
@@ -346,7 +347,7 @@ def _error(estimate: _Estimate) -> float:
 def _aitken(last: Sequence[float]) -> tuple[float, float, float]:
     """The limit of four quotients that approach it at a steady rate, its error, and of noise."""
     if len(last) == 4:
-        a, b, c = (y - x for x, y in zip(last, last[1:], strict=False))
+        a, b, c = (y - x for x, y in pairwise(last))
         if a and b and 0.0 < c / b < 0.95 and abs(c / b - b / a) < 0.02:
             limits = [q + d / (1.0 - rate) * rate for q, d, rate in
                       ((last[2], b, b / a), (last[3], c, c / b))]  # fmt: skip
