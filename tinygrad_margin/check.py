@@ -214,7 +214,7 @@ def _row(
     found = place.slope
     verdict, difference = _judged(reverse, found, tolerance)
     kink, notes, common = "", [], []
-    if verdict != _AGREES:
+    if verdict != _AGREES or found.is_far:
         is_zero = abs(reverse) <= found.flat(line.x)
         seen = rules.of(line.leaf, tolerance * found.steepest if is_zero else 0.0)
         is_off, is_proven = line.is_off_the_graph(), False
@@ -223,7 +223,7 @@ def _row(
         if is_off:
             common.append(_outside(line.name))
         if seen.wrong or is_off:
-            if verdict in ("", _BETWEEN, _OPEN):
+            if verdict not in (_DIFFERS, _NONE):
                 verdict = _WRONG if seen.wrong else _OFF
         elif not seen.is_forward(reverse, tolerance):
             common.append(_SWEEP)

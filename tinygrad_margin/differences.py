@@ -46,7 +46,8 @@ class Slope(NamedTuple):
     Attributes:
         slope: the slope; on a kink the mean of the two sides, at a jump nan.
         error: how far it may be off.
-        steepest: the largest slope that was seen around, apart from rounding.
+        steepest: the largest slope that was seen within max(|x|, 1), apart from rounding.
+        is_far: does it come from steps longer than that, as rounding hides what is near?
         sides: the slopes below and above, if they differ: x sits on a kink.
         jump: the values below, at and above x, if the function jumps.
     """
@@ -54,6 +55,7 @@ class Slope(NamedTuple):
     slope: float
     error: float
     steepest: float = 0.0
+    is_far: bool = False
     sides: tuple[float, float] | None = None
     jump: tuple[float, float, float] | None = None
 
@@ -124,7 +126,8 @@ def kink(left: Slope, right: Slope) -> Slope:
     """The slope where both sides have another one."""
     error, steepest = max(left.error, right.error), max(left.steepest, right.steepest)
     sides = left.slope, right.slope
-    return Slope(sides[0] / 2.0 + sides[1] / 2.0, error, steepest, sides)
+    is_far = left.is_far or right.is_far
+    return Slope(sides[0] / 2.0 + sides[1] / 2.0, error, steepest, is_far, sides)
 
 
 def best(*slopes: Slope | None) -> Slope | None:
@@ -247,13 +250,16 @@ def _limit(
             seen[step] = found if found and math.isfinite(found.slope + found.bend) else None
         return seen[step]
 
+    def steepest(longest: float) -> float:
+        near = [q for step, q in seen.items() if q and step <= longest]
+        return max([0.0, *(abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in near)])
+
     def limit() -> Slope | None:
-        steepest = (
-            abs(q.slope) + q.bend / 2.0 - q.noise - q.bend_noise for q in seen.values() if q
-        )
-        steep = max([0.0, *steepest])
-        chosen = _chosen(found, steep)
-        return chosen and Slope(chosen.slope, checked(chosen), steep)
+        chosen = _chosen(found, steepest(unit))
+        if chosen is None:
+            return None
+        around = max(abs(x), 1.0)
+        return Slope(chosen.slope, checked(chosen), steepest(around), chosen.step > around)
 
     def checked(one: _Estimate) -> float:
         """Its error, if a step between agrees: the others may be in step with waves of f."""
@@ -280,7 +286,8 @@ def _limit(
     slope = limit()
     if slope is None or slope.error > 1e-3 * _SMALL * abs(slope.slope):
         longer = _estimates(known, _halved(unit, -_LONGER, _LONGER), factor)
-        found += [one for one in longer if one.error < 1e-2 * abs(one.slope)]
+        sure = max(abs(x), 1.0)  # beyond it, a slope of 0 may be that of waves
+        found += [e for e in longer if e.step <= sure or e.error < 1e-2 * abs(e.slope)]
         slope = limit()
     return slope
 
@@ -372,10 +379,8 @@ def _chosen(found: Iterable[_Estimate], steepest: float) -> _Estimate | None:
             break
         if not chosen or one.error < chosen.error:
             chosen = one
-    bad = [
-        one.error - one.noise > max(8.0 * one.noise, 1e-2 * abs(one.slope), _SMALL * steepest)
-        for one in ordered[:8]
-    ]
+    small = _SMALL * steepest
+    bad = [one.error > max(3.0 * one.noise, 1e-2 * abs(one.slope), small) for one in ordered[:8]]
     return chosen._replace(error=math.inf) if chosen and sum(bad) > 1 else chosen
 
 
@@ -386,7 +391,7 @@ def _corner(seen: _Quotients, slope: Slope | None, longest: float) -> tuple[str,
     fast as the step shrinks. The shortest steps decide that rounding leaves something of.
     """
     bends = {step: q for step, q in sorted(seen.items()) if q and step <= longest}
-    small = _SMALL * max(abs(slope.slope), slope.steepest) if slope else 0.0
+    small = _SMALL * abs(slope.slope) if slope else 0.0
     clear = [step for step, q in bends.items() if q.bend > 8.0 * q.bend_noise]
     if clear and all(q.bend + q.bend_noise > small for q in bends.values()):
         short = [bends[step].bend for step in clear[:4]]
