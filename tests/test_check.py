@@ -470,6 +470,9 @@ def test_near_a_kink_inside_of_an_operation(d, sign):
     for f in (LEAKY, lambda x: LEAKY(x - 3 + 3)):
         (row,) = gradcheck(f, [sign * d]).rows
         assert row.agrees or (row.verdict == "not settled" and d < 1e-8), row
+    result = gradcheck(HARD, [2.5 + sign * d])
+    assert result or d < 1e-8, result
+    assert result.rows[0].reverse == pytest.approx(0.0 if sign > 0 else 0.2)
     smooth = primitive(
         "smooth", lambda x: math.expm1(x) if x < 0 else x, lambda x, out: (min(1.0, out + 1),)
     )

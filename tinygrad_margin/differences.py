@@ -391,13 +391,14 @@ def _corner(seen: _Quotients, slope: Slope | None, longest: float) -> tuple[str,
     fast as the step shrinks. The shortest steps decide that rounding leaves something of.
     """
     bends = {step: q for step, q in sorted(seen.items()) if q and step <= longest}
-    small = _SMALL * abs(slope.slope) if slope else 0.0
-    clear = [step for step, q in bends.items() if q.bend > 8.0 * q.bend_noise]
-    if clear and all(q.bend + q.bend_noise > small for q in bends.values()):
-        short = [bends[step].bend for step in clear[:4]]
-        long = [bends[16.0 * step].bend for step in clear[:4] if 16.0 * step in bends]
-        if long and max(short) > 14.0 * max(long):
-            return "jump", clear[0]
-        if long and max(short) > 0.75 * max(long):
-            return "kink", clear[0]
-    return "", 0.0
+    clear = [step for step, q in bends.items() if q.bend > 8.0 * q.bend_noise][:4]
+    if not clear:
+        return "", 0.0
+    short = max(bends[step].bend for step in clear)
+    long = max((bends[16.0 * s].bend for s in clear if 16.0 * s in bends), default=math.inf)
+    most = {step: q.bend + q.bend_noise for step, q in bends.items()}
+    is_smooth = slope is not None and min(most.values()) <= _SMALL * abs(slope.slope)
+    is_near = any(bend < short / 4.0 for step, bend in most.items() if step < clear[0])
+    if is_smooth or is_near or short < 0.75 * long:
+        return "", 0.0
+    return "jump" if short > 14.0 * long else "kink", clear[0]
