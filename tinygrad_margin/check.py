@@ -231,7 +231,7 @@ def _row(
         else:
             is_proven = not seen.is_open
             if verdict == "":
-                verdict = _AGREES if is_proven else _OPEN
+                verdict = (_BETWEEN if found.sides else _AGREES) if is_proven else _OPEN
                 if is_proven and not is_zero:
                     notes.append(_small(line, found))
             elif verdict == _DIFFERS and found.sides and is_proven:

@@ -316,13 +316,13 @@ class Line:
             own += [sides[-1]] if is_own else []
         left, right = sides
         if not (left and right):
-            return Measured(self.known(best(left, right)), edge=edge)
+            return Measured(self.scaled(self.known(best(left, right))), edge=edge)
         jump = self.jump(beside[0][2], beside[1][2], left, right)
         if jump:
             return Measured(Slope(math.nan, math.inf, jump=jump), said)
         if own and not on:
-            return Measured(self.known(best(*own)), said, (left.slope, right.slope))
-        return Measured(differences.kink(left, right), said)
+            return Measured(self.scaled(self.known(best(*own))), said, (left.slope, right.slope))
+        return Measured(self.scaled(differences.kink(left, right)), said)
 
     def jump(
         self, below: _Point | None, above: _Point | None, left: Slope, right: Slope
@@ -348,8 +348,11 @@ class Line:
             if coarse > self.rounding.coarse:
                 self.rounding = self.rounding._replace(coarse=coarse)
                 found = differences.measured(self.along(self.here), self.x)
-        found = self.known(found)
-        if abs(found.slope) > found.error:
+        return self.scaled(self.known(found))
+
+    def scaled(self, found: Slope) -> Slope:
+        """The slope; if its error is not small, beside how steep the operations of f are."""
+        if found.error <= _KNOWN * max(map(abs, found.sides or (found.slope,))):
             return found
         return found._replace(steepest=max(found.steepest, self.steepness(self.unit / 32.0)))
 
@@ -363,7 +366,7 @@ class Line:
         """How steep f is as the sum of its operations, so that what cancels in it counts."""
         steepest = 0.0
         for point in (self.point(self.x - h), self.point(self.x + h)):
-            if point and point.cases == self.here.cases:
+            if point and [name for name, _ in point.cases] == [name for name, _ in self.here.cases]:
                 moved = abs(point.J.data - self.here.J.data)
                 if self.rounding.weights:
                     moves = zip(self.rounding.weights, self.here.data, point.data, strict=True)
