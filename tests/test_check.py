@@ -317,7 +317,7 @@ def test_no_right_derivative_is_accused():
 
 def test_no_wrong_derivative_is_absolved():
     rng, seen = random.Random(7), collections.Counter()
-    for _ in range(250):
+    for _ in range(200):
         J, leaves, at = scattered(rng)
         factor = rng.choice([1.001, 1.01, 2.0, -1.0])
         swapped = rng.choice([node for node in topological_order(J) if node.parents])
