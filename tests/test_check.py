@@ -1,12 +1,13 @@
 """Gradient checks: right slopes pass, wrong ones do not, kinks and edges are told apart."""
 
+import collections
 import dataclasses
 import math
 import random
 
 import numpy as np
 import pytest
-from graphs import as_function, random_graph
+from graphs import as_function, random_graph, rebuilt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tinygrad_margin import (
     SlopeError,
     Value,
     engine,
+    grad,
     gradcheck,
     hinge_loss,
     margin_loss,
@@ -21,8 +23,10 @@ from tinygrad_margin import (
     minimum,
     numeric_grad,
     ops,
+    primitive,
+    topological_order,
 )
-from tinygrad_margin.engine import OPERATIONS, constant
+from tinygrad_margin.engine import OPERATIONS, applied, constant
 from tinygrad_margin.nn import MLP
 
 # --- right slopes ---------------------------------------------------------------------------------
@@ -162,9 +166,190 @@ def test_tolerance():
     mine = wrong(ops.TANH, lambda m, a, out: ((1 - out * out) * 1.001,))
     assert not gradcheck(mine, [0.5])
     assert gradcheck(mine, [0.5], tolerance=0.01)
-    for tolerance in (0.0, -1.0, math.nan):
+    for tolerance in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="tolerance"):
             gradcheck(mine, [0.5], tolerance=tolerance)
+
+
+# --- where differences say little -----------------------------------------------------------------
+
+
+def cube(slope):
+    return primitive("cube", lambda x: x**3, lambda x, out: (slope * x**2,))
+
+
+@pytest.mark.parametrize("c", [0.0, 1e4, 1e8, 1e12, 1e16])
+@pytest.mark.parametrize("x", [1e-10, 0.1, 2.0, 1e5])
+def test_a_wrong_slope_under_a_large_constant(c, x):
+    result = gradcheck(lambda x: cube(2)(x) + c, [x])
+    assert not result
+    assert result.rows[0].verdict in ("DIFFERS", "wrong rule")
+    assert "wrong derivative of cube" in result.notes[-1]
+
+
+@pytest.mark.parametrize("c", [0.0, 1e4, 1e8, 1e12, 1e16])
+@pytest.mark.parametrize("x", [1e-10, 0.1, 2.0, 1e5])
+def test_a_right_slope_under_a_large_constant(c, x):
+    (row,) = gradcheck(lambda x: cube(3)(x) + c, [x]).rows
+    assert row.agrees or row.verdict == "not settled"
+    assert row.agrees or row.error > 1e-6 * row.reverse
+
+
+def test_long_steps_where_f_is_large():
+    for c in (1e10, 1e14, 1e16):
+        assert numeric_grad(lambda x: c + 3 * x, [1.0]) == pytest.approx([3.0], rel=1e-9)
+        assert gradcheck(lambda x: c + 3 * x, [1.0])
+        assert not gradcheck(lambda x: c + x * 3.00001 - x.data * 0.00001, [1.0])
+        flat = primitive("flat", math.tanh, lambda x, out: (0.0,))  # far away it is
+        assert not gradcheck(lambda x: c + 3 * x + flat(x), [1.0])
+
+
+def test_nothing_is_left_of_the_slope():
+    with pytest.raises(ValueError, match="do not settle"):
+        numeric_grad(lambda x: 1e16 + x.sin(), [1.0])
+    result = gradcheck(lambda x: 1e16 + x.sin(), [1.0])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "every operation has the right slope by itself" in result.notes[0]
+    flat = primitive("flat", math.tanh, lambda x, out: (0.0,))
+    result = gradcheck(lambda x: 1e16 + flat(x), [1.0])
+    assert [row.verdict for row in result.rows] == ["wrong rule"]
+    assert "wrong derivative of flat" in result.notes[-1]
+    result = gradcheck(lambda x: 1e16 + Value(math.tanh(x)), [1.0])
+    assert [row.verdict for row in result.rows] == ["off the graph"]
+    assert "outside of the graph" in result.notes[-1]
+
+
+def test_a_small_slope_rests_on_the_operations():
+    result = gradcheck(Value.cos, [math.pi])
+    assert result, result
+    assert result.notes == ()
+    result = gradcheck(lambda x: x.sin() + 1e-9 * x.cos(), [math.pi / 2])
+    assert result, result
+    assert "good to ±" in result.notes[0]
+    assert "every operation has the right slope by itself" in result.notes[0]
+
+
+@pytest.mark.parametrize("slope", [math.nan, math.inf, -math.inf])
+def test_a_slope_that_is_no_number(slope):
+    mine = primitive("mine", lambda x: x * 1.0, lambda x, out: (slope,))
+    for f in (mine, lambda x: mine(x) + 1e16):
+        result = gradcheck(f, [1.0])
+        assert [row.verdict for row in result.rows] == ["DIFFERS"], result
+        assert "wrong derivative of mine" in result.notes[-1]
+
+
+def test_a_slope_that_is_too_large():
+    result = gradcheck(lambda x: 1 / x, [1e-160])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "reverse mode gives −∞, which is no slope" in result.notes[0]
+
+
+@pytest.mark.parametrize("x", [1e12, 1e14, 1e15, 1e16, 1e300])
+def test_waves_that_no_step_is_short_enough_for(x):
+    for f in (Value.sin, Value.cos, lambda x: x.sin() * 3 + 1):
+        (row,) = gradcheck(f, [x]).rows
+        assert row.agrees or row.verdict == "not settled"
+
+
+@pytest.mark.parametrize("x", [1e-1, 1e-3, 1e-5, 1e-7, 1e-9, 1e-11])
+def test_fast_waves(x):
+    (row,) = gradcheck(lambda x: x * x * (1 / x).sin(), [x]).rows
+    assert row.agrees or row.verdict == "not settled"
+
+
+def test_a_tiny_slope_that_is_wrong():
+    mine = wrong(ops.MUL, lambda m, a, b, out: (1e-9 * b, a))
+    result = gradcheck(lambda x: mine(x, 1e-10), [1.0])
+    assert "wrong derivative of mine" in result.notes[-1]
+    assert "outside" not in str(result)
+
+
+def test_single_precision():
+    f = primitive("f", lambda x: float(np.float32(x) ** 2), lambda x, out: (2 * x,))
+    for g in (f, lambda x: f(x) + x, lambda x: f(x * 3) * x, lambda x: f(x).tanh()):
+        for x in (0.3, 1.3, 77.7):
+            (row,) = gradcheck(g, [x]).rows
+            assert row.agrees or row.verdict == "not settled", row
+    rough = primitive("rough", lambda x: float(np.float32(math.sin(50 * x))),
+                      lambda x, out: (50 * math.cos(50 * x),))  # fmt: skip
+    result = gradcheck(rough, [1.0], tolerance=1e-8)
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "fewer digits" in result.notes[0]
+    bad = primitive("bad", lambda x: float(np.float32(x) ** 2), lambda x, out: (3 * x,))
+    assert "wrong derivative of bad" in gradcheck(bad, [1.3]).notes[-1]
+
+
+def test_an_operation_that_f_makes():
+    def f(x):
+        return primitive("own", lambda x: x * x, lambda x, out: (2 * x,))(x) + 1
+
+    assert gradcheck(f, [2.0])
+    assert numeric_grad(f, [2.0]) == pytest.approx([4.0])
+
+
+def test_a_sweep_that_sums_up_wrong(monkeypatch):
+    monkeypatch.setattr("tinygrad_margin.check.grad", lambda J, leaves: [1.0 for _ in leaves])
+    result = gradcheck(lambda x: x + x, [1.5])
+    assert [row.verdict for row in result.rows] == ["DIFFERS"]
+    assert "forward mode" in result.notes[-1]
+
+
+def scattered(rng):
+    """A random graph, somewhere."""
+    scale = rng.choice([0.3, 3, 12])
+    J, leaves = random_graph(rng.randrange(10**9), size=rng.randint(2, 8))
+    return J, leaves, [rng.choice([-1, 1]) * 10 ** rng.uniform(-scale, scale) for _ in leaves]
+
+
+def test_no_right_derivative_is_accused():
+    rng, seen = random.Random(6), collections.Counter()
+    for _ in range(150):
+        J, leaves, at = scattered(rng)
+        try:
+            result = gradcheck(as_function(J, leaves), at)
+        except (ValueError, ArithmeticError):
+            continue
+        for row in result.rows:
+            assert row.agrees or row.verdict == "not settled" or row.kink, result
+            seen[row.verdict] += 1
+    assert seen["agrees"] > 10 * seen["not settled"] > 0
+
+
+def test_no_wrong_derivative_is_absolved():
+    rng, seen = random.Random(7), collections.Counter()
+    for _ in range(200):
+        J, leaves, at = scattered(rng)
+        factor = rng.choice([1.001, 1.01, 2.0, -1.0])
+        swapped = rng.choice([node for node in topological_order(J) if node.parents])
+        row = swapped._primitive
+        row = dataclasses.replace(
+            row,
+            name="mine",
+            rule=lambda m, *a, p=row.partials, c=factor: tuple(c * s for s in p(m, *a)),
+        )
+
+        def f(*xs, swapped=swapped, row=row, J=J, leaves=leaves):
+            made = dict(zip(leaves, xs, strict=True))
+            for node in topological_order(J):
+                if node.parents:
+                    kind = row if node is swapped else node._primitive
+                    made[node] = applied(kind, *(made[parent] for parent in node.parents))
+                else:
+                    made.setdefault(node, node)
+            return made[J]
+
+        try:
+            graph = rebuilt(J, dict(zip(leaves, at, strict=True)))
+            right = grad(graph[J], [graph.get(leaf, leaf) for leaf in leaves])
+            result = gradcheck(f, at)
+        except (ValueError, ArithmeticError):
+            continue
+        for slope, checked in zip(right, result.rows, strict=True):
+            if abs(slope - checked.reverse) > 2e-6 * max(abs(slope), abs(checked.reverse)):
+                seen[checked.verdict] += 1
+                assert not checked.agrees, result
+    assert seen["DIFFERS"] + seen["wrong rule"] > 10 * seen["not settled"]
+    assert seen["DIFFERS"] > 100
 
 
 # --- kinks ----------------------------------------------------------------------------------------
@@ -249,6 +434,83 @@ def test_an_if_in_the_code():
     assert gradcheck(lambda x: 2 * x if x.data > 0 else -x, [0.01])
 
 
+LEAKY = primitive(
+    "leaky", lambda x: x if x > 0 else 0.1 * x, lambda x, out: (1.0 if x > 0 else 0.1,)
+)
+HARD = primitive(
+    "hard", lambda x: min(1, max(0, 0.2 * x + 0.5)), lambda x, out: (0.2 if 0 < out < 1 else 0.0,)
+)
+APART = primitive(
+    "apart", lambda x, y: abs(x - y), lambda x, y, out: (1.0, -1.0) if x >= y else (-1.0, 1.0)
+)
+
+
+@pytest.mark.parametrize(
+    ("f", "at", "sides", "name"),
+    [
+        (LEAKY, [0.0], (0.1, 1), "leaky(x_1)"), (lambda x: LEAKY(x - 3) * 2 + x, [3.0], (1.2, 3), "leaky("),
+        (HARD, [2.5], (0.2, 0), "hard"), (HARD, [-2.5], (0, 0.2), "hard"),
+        (APART, [1.0, 1.0], (-1, 1), "apart"), (APART, [0.1, 0.1], (-1, 1), "apart"),
+        (lambda x: x - 0.1 if x.data >= 0.1 else 0.1 - x, [0.1], (-1, 1), "f itself"),
+    ],
+)  # fmt: skip
+def test_a_kink_inside_of_an_operation(f, at, sides, name):
+    result = gradcheck(f, at)
+    assert result, result
+    for row in result.rows:
+        assert row.sides == pytest.approx(sides, abs=1e-9)
+        assert row.verdict == "lies between"
+        assert name in row.kink
+    assert "sits on a kink" in result.notes[0]
+
+
+@pytest.mark.parametrize("d", [1e-3, 1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_near_a_kink_inside_of_an_operation(d, sign):
+    for f in (LEAKY, lambda x: LEAKY(x - 3 + 3)):
+        (row,) = gradcheck(f, [sign * d]).rows
+        assert row.agrees or (row.verdict == "not settled" and d < 1e-8), row
+    result = gradcheck(HARD, [2.5 + sign * d])
+    assert result or d < 1e-8, result
+    assert result.rows[0].reverse == pytest.approx(0.0 if sign > 0 else 0.2)
+    smooth = primitive(
+        "smooth", lambda x: math.expm1(x) if x < 0 else x, lambda x, out: (min(1.0, out + 1),)
+    )
+    assert gradcheck(smooth, [sign * d])
+    assert gradcheck(smooth, [0.0])
+
+
+def test_a_wrong_slope_at_a_kink_of_ones_own():
+    mine = primitive("mine", abs, lambda x, out: (3.0 if x == 0 else math.copysign(1, x),))
+    result = gradcheck(mine, [0.0])
+    assert [row.verdict for row in result.rows] == ["DIFFERS"]
+    assert "−1 below and 1 above. That is a wrong derivative of mine" in " ".join(result.notes)
+
+
+def test_a_kink_does_not_hide_a_wrong_derivative():
+    square = primitive("square", lambda x: x * x, lambda x, out: (x,))
+    result = gradcheck(lambda x: abs(x) + square(x + 0.5), [0.0])
+    assert [row.verdict for row in result.rows] == ["wrong rule"]
+    assert not result
+    assert "wrong derivative of square" in result.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (primitive("floor", math.floor, lambda x, out: (0.0,)), 1.0),
+        (lambda x: x + 1 if x.data >= 1 else x, 1.0), (lambda x: x + 1 if x.data > 0 else x, 0.0),
+    ],
+)  # fmt: skip
+def test_a_jump(f, at):
+    result = gradcheck(f, [at])
+    assert [row.verdict for row in result.rows] == ["no slope"]
+    assert "sits on a jump" in result.notes[0]
+    with pytest.raises(ValueError, match="jumps there"):
+        numeric_grad(f, [at])
+    assert gradcheck(f, [at + 0.25])
+
+
 # --- edges of the domain --------------------------------------------------------------------------
 
 
@@ -259,13 +521,20 @@ def test_one_sided_at_an_edge():
     assert numeric_grad(lambda x: (1 - x) ** 3.5 + 2 * x, [1.0]) == [pytest.approx(2.0)]
 
 
+@pytest.mark.parametrize("power", [1.1, 1.25, 1.5, 2.5])
+def test_a_power_that_is_not_whole(power):
+    assert gradcheck(lambda x: x**power, [0.0])
+    assert numeric_grad(lambda x: x**power + 3 * x, [0.0]) == pytest.approx([3.0], rel=1e-9)
+
+
 def test_differences_that_do_not_settle():
-    result = gradcheck(lambda x: x**1.25, [0.0])
-    assert not result
-    assert "not settled" in str(result)
+    waves = primitive("waves", lambda x: x * math.sin(1 / x) if x else 0.0, lambda x, out: (0.0,))
+    result = gradcheck(waves, [0.0])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "do not settle" in result.notes[0]
     assert "wrong" not in str(result)
-    with pytest.raises(ValueError, match="do not settle at x = 0"):
-        numeric_grad(lambda x: x**1.25, [0.0])
+    with pytest.raises(ValueError, match="do not settle at x_1 = 0"):
+        numeric_grad(waves, [0.0])
 
 
 def test_no_slope_on_either_side():
@@ -329,7 +598,10 @@ def test_kinds_of_numbers():
         (lambda x: x * math.nan, [1.0], ValueError, "f is nan at x = 1.0"),
         (lambda x: x * math.inf, [1.0], ValueError, "f is inf"),
         (lambda x: x * random.random(), [1.0], ValueError, "called again.*random"),
-        (lambda x: x, [1.0, 2.0], TypeError, "argument"),
+        (lambda x: x, [1.0, 2.0], TypeError, r"f\(x\) takes 1, and xs has 2"),
+        (lambda x, y: x, [1.0], TypeError, r"f\(x, y\) takes 2, and xs has 1"),
+        (lambda x, y=0: x, [1.0, 2.0, 3.0], TypeError, "takes 1 to 2, and xs has 3"),
+        (lambda *, x: x, [1.0], TypeError, "takes 0, and xs has 1"),
     ],
 )
 def test_what_is_refused(f, xs, error, words):

@@ -22,37 +22,23 @@ At a kink there is no slope to compare with, but one on each side:
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, SupportsFloat, TypeAlias
+from functools import cached_property
+from typing import NamedTuple, SupportsFloat
 
 from tinygrad_margin.calculus import grad
-from tinygrad_margin.engine import (
-    CONSTANT,
-    Value,
-    as_number,
-    case,
-    local_derivatives,
-    topological_order,
-)
-from tinygrad_margin.notation import brief, number
-from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.differences import Slope, measured
+from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
+from tinygrad_margin.notation import number
+from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of
 from tinygrad_margin.sweep import named, operation
 
-_LONGEST_STEP = 1.1 / 32  # beside max(|x|, 1): long, so that rounding is small; and no round number
-_STEPS = 48  # each half as long as the one before
-_ORDER = 4  # how many of them are extrapolated from
-_GOOD = 1e-10  # a relative error that needs no shorter step
 _SURE = 100.0  # estimated errors that make a difference
-_USELESS = 1e-2  # a relative error that says nothing
-_NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
-
-Function: TypeAlias = Callable[..., Value]
-_Cases: TypeAlias = tuple[tuple[Primitive, "int | None"], ...]
+_EPSILON = sys.float_info.epsilon
 
 
 @dataclass(frozen=True)
@@ -67,7 +53,8 @@ class CheckedSlope:
         difference: how far apart they are; on a kink, how far ``reverse`` is from lying between
             the slopes of the two sides.
         error: how far ``numeric`` may be from the truth, by its own estimate.
-        agrees: is the difference small enough?
+        verdict: "agrees" or, on a kink, "lies between"; "DIFFERS", "wrong rule", "off the graph",
+            "no slope" or "not settled".
         kink: what sits on its kink at x, ``max(z, 0)``; empty where nothing does.
         sides: the slopes below and above x, on a kink; else None.
     """
@@ -78,14 +65,23 @@ class CheckedSlope:
     numeric: float
     difference: float
     error: float
-    agrees: bool
+    verdict: str
     kink: str = ""
     sides: tuple[float, float] | None = None
 
     @property
+    def agrees(self) -> bool:
+        """Are the two the same, as far as was asked for?"""
+        return self.verdict in (_AGREES, _BETWEEN)
+
+    @property
     def is_settled(self) -> bool:
-        """Is the numeric slope good enough to tell the two apart? Its error is an estimate."""
-        return self.difference > _SURE * self.error
+        """Was the numeric slope good enough to tell?"""
+        return self.verdict != _OPEN
+
+
+_AGREES, _BETWEEN, _DIFFERS, _OPEN = "agrees", "lies between", "DIFFERS", "not settled"
+_WRONG, _OFF, _NONE = "wrong rule", "off the graph", "no slope"
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,12 +117,8 @@ class GradientCheck:
 
 def _cells(row: CheckedSlope) -> tuple[str, str, str, str, str]:
     """A row of the table, as text."""
-    numeric, verdict = _said(row.numeric), "agrees"
-    if row.sides:
-        numeric, verdict = " | ".join(map(_said, row.sides)), "lies between"
-    if not row.agrees:
-        verdict = "DIFFERS" if row.is_settled else "not settled"
-    return row.leaf, _said(row.reverse), numeric, number(row.difference, 2), verdict
+    numeric = " | ".join(map(_said, row.sides or [row.numeric]))
+    return row.leaf, _said(row.reverse), numeric, number(row.difference, 2), row.verdict
 
 
 def _said(slope: float) -> str:
@@ -139,10 +131,15 @@ def gradcheck(
 ) -> GradientCheck:
     """Compare the gradient of f at xs, by reverse mode, with finite differences.
 
-    The two agree where they differ by no more than ``tolerance`` times the larger one, and what
-    the differences leave open: their error estimate, if that is small. On a kink reverse mode is
-    right if it takes a slope between the ones on the two sides. No step crosses a kink that x is
-    not on. Where they differ, the operation is named whose own slope is wrong, if there is one.
+    The two agree where the numeric slope is known to ``tolerance``, relative to the slope, and they
+    differ by no more than that. On a kink reverse mode is right if it takes a slope between the
+    ones on the two sides. No step crosses a kink that x is not on. Wherever that is not all, every
+    operation is checked by itself, at its own operands, and f against its own graph: one that is
+    wrong is named, and makes the result false even if no difference shows it.
+
+    Where rounding hides the slope, as of x + 1e16, the row is "not settled" and the result false;
+    a note says so, and whether every operation has the right slope by itself. A slope of 0 that
+    differences confirm as far as rounding lets them, on top of a hill, agrees if they all have.
 
     Args:
         f: a function of Values, called as ``f(*values)``, that returns a Value.
@@ -154,9 +151,10 @@ def gradcheck(
         The result: true if all slopes agree. It prints as a table; ``rows`` has its numbers.
 
     Raises:
-        TypeError: f is no function or returns no Value; xs are no numbers.
+        TypeError: f is no function, takes another number of arguments or returns no Value; xs are
+            no numbers.
         ValueError: xs is empty, or not finite; f is nan there, has no value on either side, or
-            gives something else when it is called again.
+            gives something else when it is called again; tolerance is not above 0 and finite.
         SlopeError: reverse mode finds that f has no slope at xs, as the square root at 0.
 
     Example:
@@ -166,448 +164,263 @@ def gradcheck(
         >>> gradcheck(lambda x: Value(x.data**2), [3.0])    # what is computed outside is lost
         leaf  reverse  numeric  difference
         x     0        6                 6  DIFFERS
-        Every operation has the right slope of its own. So f computes with x outside of the graph:
-          x.data, float(x) and math.exp(x) are plain numbers, which no gradient flows through.
+        f computes with x outside of the graph, which gives something else where x moves: x.data,
+          float(x) and math.exp(x) are plain numbers, which no gradient flows through.
     """
     limit = as_number(tolerance, "tolerance of gradcheck")
-    if not limit > 0.0:
-        raise ValueError(f"tolerance of gradcheck is a number above 0; got {limit}")
-    names, at = _leaves(f, xs)
-    here = _evaluated(f, names, at)
-    slopes = grad(here.J, here.leaves)
+    if not 0.0 < limit < math.inf:
+        raise ValueError(f"tolerance of gradcheck is a finite number above 0; got {limit}")
+    here = evaluated(f, *named_leaves(f, xs))
+    rules = _Rules(here.J, limit)
     rows, notes = [], []
-    for i, reverse in enumerate(slopes):
-        row, note = _row(names[i], at[i], reverse, _Line(f, names, at, i, here).measured(), limit)
+    ending: dict[str, None] = {}
+    for i, reverse in enumerate(grad(here.J, here.leaves)):
+        row, own, common = _row(Line(here, i), reverse, rules, limit)
         rows.append(row)
-        notes += note
-    wrong = [row for row in rows if not row.agrees and row.is_settled]
-    if wrong:
-        on_kink = all(row.kink for row in wrong)
-        notes += list(_wrong_rules(here.J, limit)) or [
-            _CHAIN if on_kink else _outside(wrong[0].leaf)
-        ]
-    return GradientCheck(tuple(rows), limit, tuple(notes))
+        notes += own
+        ending |= dict.fromkeys(common)
+    return GradientCheck(tuple(rows), limit, (*notes, *ending))
 
 
-def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
-    """The gradient of f at xs by finite differences: only f's values are asked for.
+def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]:
+    """Do the two slopes agree? And how far are they apart?
 
-    Central differences at steps that are halved until their extrapolation to a step of 0 settles
-    (Richardson's and Ridders' methods). No step leaves the domain of f or crosses a kink; where x
-    is on the edge, the slope of the one side is taken, and on a kink the mean of the two.
-
-    Args:
-        f: a function of Values, called as ``f(*values)``, that returns a Value.
-        xs: one number for each argument.
-
-    Raises:
-        TypeError, ValueError: as ``gradcheck``; ValueError, too, where the differences do not
-            settle.
-
-    Example:
-        >>> [round(slope, 9) for slope in numeric_grad(lambda x, y: x * y.log(), [2.0, 4.0])]
-        [1.386294361, 0.5]
+    A verdict of "" asks for more evidence: all that rounding leaves of the difference says yes, but
+    that is not much, for the slope is small beside those around.
     """
-    names, at = _leaves(f, xs)
-    here = _evaluated(f, names, at)
-    slopes = [_Line(f, names, at, i, here).measured().slope for i in range(len(at))]
-    for name, slope in zip(names, slopes, strict=True):
-        if slope.relative > _USELESS:
-            raise ValueError(
-                f"the differences of f in {name} do not settle at {_where(names, at)}: the slope "
-                f"is only known to be {slope.slope:.2g} ± {slope.error:.2g}"
-            )
-    return [slope.slope for slope in slopes]
-
-
-def _leaves(f: Function, xs: Iterable[SupportsFloat]) -> tuple[list[str], list[float]]:
-    """The names of f's arguments, and where they are."""
-    if not callable(f):
-        raise TypeError(
-            f"f is a function of Values, not yet called; got {type(f).__name__} {f!r:.60}"
-        )
-    if isinstance(xs, (str, Value)) or not isinstance(xs, Iterable):
-        raise TypeError(
-            "xs takes a sequence of numbers, one for each argument of f: [2.0]; got "
-            f"{type(xs).__name__} {xs!r:.60}"
-        )
-    given = list(xs)
-    at = [x.data if isinstance(x, Value) else as_number(x, "xs") for x in given]
-    if not at:
-        raise ValueError("xs is empty: there is no slope to check")
-    if not all(map(math.isfinite, at)):
-        raise ValueError(f"xs takes finite numbers; got {at!r:.80}")
-    names = [f"x_{i}" for i in range(1, len(at) + 1)]
-    for i, name in enumerate(_parameters(f, len(at))):
-        names[i] = name
-    for i, x in enumerate(given):
-        names[i] = (isinstance(x, Value) and brief(x.label)) or names[i]
-    return names, at
-
-
-def _parameters(f: Function, n: int) -> list[str]:
-    """The names of f's first n parameters, as far as they have one each."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):  # not every built-in tells
-        return []
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [parameter.name for parameter in parameters if parameter.kind in kinds][:n]
-
-
-class _Point(NamedTuple):
-    """f at some point: its graph, and which case every operation is in."""
-
-    J: Value
-    leaves: list[Value]
-    cases: _Cases
-
-
-def _evaluated(f: Function, names: Sequence[str], at: Sequence[float]) -> _Point:
-    """f at xs, twice, for it may be different every time."""
-    here, again = _point(f, names, at), _point(f, names, at)
-    if math.isnan(here.J.data) or math.isinf(here.J.data):
-        raise ValueError(f"f is {here.J.data} at {_where(names, at)}: there is no slope to check")
-    if (here.J.data, here.cases) != (again.J.data, again.cases):
-        raise ValueError(
-            f"f gives {here.J.data} at {_where(names, at)}, and {again.J.data} when it is called "
-            "again: differences need a function that depends on its arguments only. Is there a "
-            "random number in it, or something that it changes?"
-        )
-    return here
-
-
-def _where(names: Sequence[str], at: Sequence[float]) -> str:
-    """The arguments with their numbers, the first few."""
-    said = ", ".join(f"{name} = {x}" for name, x in zip(names[:5], at, strict=False))
-    return said + ", …" * (len(names) > 5)
-
-
-def _point(f: Function, names: Sequence[str], at: Sequence[float]) -> _Point:
-    """f at some point."""
-    leaves = [Value(x, name) for x, name in zip(at, names, strict=True)]
-    J = f(*leaves)
-    if not isinstance(J, Value):
-        hint = ""
-        if isinstance(J, (int, float)):
-            hint = (
-                ": x.data, float(x) and math.exp(x) are plain numbers, which no gradient flows "
-                "through. Use x itself, x.exp() and the like"
-            )
-        raise TypeError(
-            "f is to return a Value, computed from its arguments by operations on Values; it "
-            f"returned {type(J).__name__} {J!r:.60}{hint}"
-        )
-    order = topological_order(J)
-    return _Point(J, leaves, tuple((n._primitive, case(n)) for n in order if n.parents))
-
-
-class _Slope(NamedTuple):
-    """A slope by differences.
-
-    Attributes:
-        slope: the slope.
-        error: how far it may be off.
-        size: how large a slope of f would be: f itself beside max(|x|, 1), or the slope.
-    """
-
-    slope: float
-    error: float
-    size: float
-
-    @property
-    def relative(self) -> float:
-        """The error beside the size."""
-        return self.error / self.size if self.size else self.error
-
-
-class _Measured(NamedTuple):
-    """What differences say about the slope in one argument.
-
-    Attributes:
-        slope: the slope; on a kink the mean of the two sides.
-        kink: what is on its kink, or very near to it; else empty.
-        sides: the slopes below and above, on a kink or very near to one.
-        is_on_kink: is it on it, not just near?
-        edge: "below" or "above", if f has no value there.
-    """
-
-    slope: _Slope
-    kink: str = ""
-    sides: tuple[float, float] | None = None
-    is_on_kink: bool = False
-    edge: str = ""
-
-
-class _Quotient(NamedTuple):
-    """Δf/Δx, the size of f, and how far the quotients of the two halves are apart."""
-
-    slope: float
-    f: float
-    bend: float = 0.0
-
-
-class _Line:
-    """f as a function of one argument, and its slope by differences.
-
-    Args:
-        f: the function.
-        names: what its arguments are called.
-        at: where they are.
-        i: which one moves.
-        here: f at this point.
-    """
-
-    def __init__(
-        self, f: Function, names: Sequence[str], at: Sequence[float], i: int, here: _Point
-    ) -> None:
-        self.f, self.names, self.at, self.i, self.here = f, names, at, i, here
-        self.x, self.unit = at[i], max(abs(at[i]), 1.0)
-
-    def point(self, t: float) -> _Point | None:
-        """f where the argument is t; None where f has no value."""
-        if t == self.x:
-            return self.here
-        try:
-            point = _point(self.f, self.names, [*self.at[: self.i], t, *self.at[self.i + 1 :]])
-        except (ArithmeticError, ValueError):
-            return None
-        return point if math.isfinite(point.J.data) else None
-
-    def beside(self, sign: float) -> tuple[float, _Point | None]:
-        """A place right above or below x, as near as the domain asks for, and f there."""
-        h = _NEAR * self.unit
-        while self.x + sign * h != self.x:
-            point = self.point(self.x + sign * h)
-            if point:
-                return self.x + sign * h, point
-            h /= 8.0
-        return self.x, None
-
-    def central(self) -> _Slope | None:
-        """The slope from both sides; no operation is in another case at either end."""
-        x, here = self.x, self.here
-
-        def quotient(h: float) -> _Quotient | None:
-            low, high = self.point(x - h), self.point(x + h)
-            if not (low and high and low.cases == high.cases == here.cases and x - h < x + h):
-                return None
-            f, f_low, f_high = here.J.data, low.J.data, high.J.data
-            return _Quotient(
-                (f_high - f_low) / ((x + h) - (x - h)), max(abs(f_low), abs(f_high)),
-                abs((f_high - f) - (f - f_low)) / h,
-            )  # fmt: skip
-
-        return self._limit(quotient, 4.0)
-
-    def one_sided(self, sign: float, start: float, beside: _Point) -> _Slope | None:
-        """The slope on one side, from a start there, while operations are in the same cases."""
-        base = self.point(start)
-
-        def quotient(h: float) -> _Quotient | None:
-            end = start + sign * h
-            point = self.point(end)
-            if not (base and point and point.cases == beside.cases and end != start):
-                return None
-            f, f_end = base.J.data, point.J.data
-            return _Quotient((f_end - f) / (end - start), max(abs(f), abs(f_end)))
-
-        return self._limit(quotient, 2.0)
-
-    def _limit(self, quotient: Callable[[float], _Quotient | None], factor: float) -> _Slope | None:
-        """The limit, with steps that begin beside 1, and if that is too long, beside x itself."""
-        found = _limit(quotient, self.unit, self.unit, factor)
-        if self.x == 0.0 or abs(self.x) > 0.1 or (found and found.relative < 10.0 * _GOOD):
-            return found
-        shorter = _limit(quotient, abs(self.x), self.unit, factor)
-        return min(filter(None, (found, shorter)), key=lambda s: s.relative, default=None)
-
-    def measured(self) -> _Measured:
-        """The slope, and what is to be said about it.
-
-        Raises:
-            ValueError: there is none on either side.
-        """
-        here, x = self.here, self.x
-        (t_below, below), (t_above, above) = self.beside(-1.0), self.beside(1.0)
-        edge = "below" if below is None else "above" if above is None else ""
-        if all(point is None or point.cases == here.cases for point in (below, above)):
-            central = None if edge else self.central()
-            if central and central.relative < 10.0 * _GOOD:
-                return _Measured(central)
-            left = below and self.one_sided(-1.0, x, below)
-            right = above and self.one_sided(1.0, x, above)
-            return _Measured(self._best(central, left, right), edge=edge)
-        moved = [node for point in (below, above) if point for node in _moved(here, point)]
-        on = [node for node in moved if node.is_at_kink]
-        slopes = [
-            point and self.one_sided(sign, x if on or point.cases == here.cases else t, point)
-            for sign, t, point in ((-1.0, t_below, below), (1.0, t_above, above))
-        ]
-        left, right = slopes
-        own = [
-            s for s, p in zip(slopes, (below, above), strict=True) if p and p.cases == here.cases
-        ]
-        if not (left and right):
-            return _Measured(self._best(left, right), edge=edge)
-        said, both = _operations(here, on or moved), (left.slope, right.slope)
-        if own and not on:
-            return _Measured(self._best(*own), said, both)
-        error, size = max(left.error, right.error), max(left.size, right.size)
-        return _Measured(_Slope(sum(both) / 2.0, error, size), said, both, is_on_kink=True)
-
-    def _best(self, *slopes: _Slope | None) -> _Slope:
-        """The one with the smallest error beside its size."""
-        best = min(filter(None, slopes), key=lambda slope: slope.relative, default=None)
-        if best is None:
-            where = _where(self.names, self.at)
-            raise ValueError(
-                f"f has no numeric slope in {self.names[self.i]} at {where}: it has no value near "
-                "by, or its operations differ from one step to the next"
-            )
-        return best
-
-
-def _limit(
-    quotient: Callable[[float], _Quotient | None], longest: float, unit: float, factor: float
-) -> _Slope | None:
-    """The limit of a quotient of differences, for a step that goes to 0.
-
-    Each step is half as long as the one before. What the error of a quotient is made of, powers of
-    the step, is eliminated one by one (Neville's tableau); the best entry is the one that differs
-    least from its neighbours, beside its size.
-
-    Args:
-        quotient: the quotient for a step; None where the step is too long.
-        longest: what the first step is measured with.
-        unit: what x is measured with.
-        factor: by how much the error of a quotient shrinks: 2 if it begins with the step itself, 4
-            if with its square, and only even powers follow.
-
-    Returns:
-        The limit; None if no step would do.
-    """
-    best: _Slope | None = None
-    before: list[float] = []
-    step, bend = _LONGEST_STEP * longest, math.inf
-    for _ in range(_STEPS):
-        found = quotient(step)
-        if found is not None and math.isfinite(found.slope):
-            slope, f, now = found
-            rounding = (16.0 / factor) * sys.float_info.epsilon * f / step
-            if now > 0.75 * bend + rounding:  # steps so long that f bends more for shorter ones
-                before = []
-            bend = now
-            row, power = [slope], factor
-            for old in before[: _ORDER - 1]:
-                row.append(row[-1] + (row[-1] - old) / (power - 1.0))
-                power *= factor
-                error = 2.0 * max(abs(row[-1] - row[-2]), abs(row[-1] - old)) + rounding
-                new = _Slope(row[-1], error, max(abs(row[-1]), f / unit))
-                if best is None or new.relative < best.relative:
-                    best = new
-            if best is None:  # one step alone says nothing about its error
-                best = _Slope(slope, math.inf, max(abs(slope), f / unit))
-            before = row
-            if len(row) > 2 and best.relative < _GOOD:
-                break
-        else:
-            before = []
-        step /= 2.0
-    return best
-
-
-def _moved(here: _Point, beside: _Point) -> Iterator[Value]:
-    """The nodes that are in another case beside this point."""
-    if [row for row, _ in here.cases] == [row for row, _ in beside.cases]:
-        inner = (node for node in topological_order(here.J) if node.parents)
-        for node, now, then in zip(inner, here.cases, beside.cases, strict=True):
-            if now != then:
-                yield node
-
-
-def _operations(here: _Point, nodes: Iterable[Value]) -> str:
-    """The operations of some nodes, by name, each once."""
-    names = named(topological_order(here.J))
-    said = list(dict.fromkeys(operation(node, names) for node in nodes))
-    more = f" and {len(said) - 3} more" * (len(said) > 3)
-    return ", ".join(said[:3]) + more or "f itself, which computes something else there"
+    low, high = sorted(found.sides or (found.slope, found.slope))
+    difference = max(low - reverse, reverse - high, 0.0)
+    if math.isnan(reverse) or math.isnan(found.slope):
+        difference = math.nan
+    allowed = tolerance * max(abs(reverse), abs(low), abs(high))
+    if found.jump:
+        return _NONE, difference
+    if not math.isfinite(reverse):
+        known = found.error <= tolerance * max(abs(low), abs(high))
+        return _DIFFERS if known else _OPEN, difference
+    if difference <= allowed and found.error <= allowed:
+        return _BETWEEN if found.sides else _AGREES, difference
+    if difference > allowed + _SURE * found.error:
+        return _DIFFERS, difference
+    is_small = found.error <= tolerance * found.steepest or found.is_still
+    return "" if is_small and difference <= found.error else _OPEN, difference
 
 
 def _row(
-    leaf: str, x: float, reverse: float, measured: _Measured, tolerance: float
-) -> tuple[CheckedSlope, list[str]]:
-    """A row of the table, and what is to be said below it."""
-    (numeric, error, size), kink, sides, is_on_kink, edge = measured
-    below, above = sides or (numeric, numeric)
-    low, high = sorted(sides) if sides and is_on_kink else (numeric, numeric)
-    difference = max(low - reverse, reverse - high, 0.0)
-    allowed = tolerance * max(abs(reverse), abs(low), abs(high)) + min(error, tolerance * size)
-    agrees = difference <= allowed
+    line: Line, reverse: float, rules: _Rules, tolerance: float
+) -> tuple[CheckedSlope, list[str], list[str]]:
+    """A row of the table, what is to be said of it, and of f."""
+    place = line.measured()
+    found = place.slope
+    verdict, difference = _judged(reverse, found, tolerance)
+    kink, notes, common = "", [], []
+    if verdict != _AGREES or found.is_far:
+        is_zero = abs(reverse) <= found.flat(line.x)
+        seen = rules.of(line.leaf, tolerance * found.steepest if is_zero else 0.0)
+        is_off, is_proven = line.is_off_the_graph(), False
+        if found.sides or found.jump:
+            kink = place.kink or seen.corners or "f itself"
+        if is_off:
+            common.append(_outside(line.name))
+        if seen.wrong or is_off:
+            if verdict not in (_DIFFERS, _NONE):
+                verdict = _WRONG if seen.wrong else _OFF
+        elif not seen.is_forward(reverse, tolerance):
+            common.append(_SWEEP)
+            verdict = _DIFFERS
+        else:
+            is_proven = not seen.is_open
+            if verdict == "":
+                verdict = (_BETWEEN if found.sides else _AGREES) if is_proven else _OPEN
+                if is_proven and not is_zero:
+                    notes.append(_small(line, found))
+            elif verdict == _DIFFERS and found.sides and is_proven:
+                common.append(_CHAIN)
+            elif verdict == _DIFFERS:
+                verdict = _OPEN
+                notes.append(_too_fast(line, is_proven))
+        common = [*seen.wrong, *common]
+        if verdict == _OPEN and not notes:
+            notes.append(_open(line, found, reverse, is_proven))
     row = CheckedSlope(
-        leaf, x, reverse, numeric, difference, error, agrees,
-        kink if is_on_kink else "", sides if is_on_kink else None,
+        line.name, line.x, reverse, found.slope, difference, found.error, verdict,
+        kink, found.sides,
     )  # fmt: skip
-    notes = []
-    where = f"{leaf} = {number(x, 7)}"
-    slopes = f"the slope is {_said(below)} below and {_said(above)} above"
-    if is_on_kink:
-        lies = "lies between: a subgradient" if agrees else "does not lie between"
-        notes.append(
-            f"{where} sits on a kink, of {kink}: {slopes}. Reverse mode takes {_said(reverse)}, "
-            f"which {lies}."
+    return row, [*_notes(row, place), *notes], common
+
+
+def _at(leaf: str, x: float) -> str:
+    return f"{leaf} = {number(x, 7)}"
+
+
+def _notes(row: CheckedSlope, place: Measured) -> Iterator[str]:
+    """What is to be said of a place that is no ordinary one."""
+    at, found = _at(row.leaf, row.x), place.slope
+    if found.sides:
+        lies = "lies between: a subgradient"
+        if row.verdict == _DIFFERS:
+            lies = "does not lie between"
+        yield (
+            f"{at} sits on a kink, of {row.kink}: the slope is {_both(found.sides)}. Reverse mode "
+            f"takes {_said(row.reverse)}, which {lies}."
         )
-    elif sides:
-        notes.append(f"{where} is very near to a kink, of {kink}: {slopes}.")
-    if edge:
-        side = "above" if edge == "below" else "below"
-        notes.append(f"f has no value right {edge} {where}: its slope is the one from {side}.")
-    if not (agrees or row.is_settled):
-        notes.append(
-            f"{where}: the differences do not settle, the numeric slope is only good to "
-            f"±{number(error, 2)}. Check another point."
+    if found.jump:
+        below, there, above = map(_said, found.jump)
+        yield (
+            f"{at} sits on a jump, of {row.kink}: f is {below} right below, {there} there and "
+            f"{above} right above. It has no slope."
         )
-    return row, notes
+    if place.near:
+        near = _both(place.near)
+        yield f"{at} is very near to a kink, of {place.kink}: the slope is {near}."
+    if place.edge:
+        side = "above" if place.edge == "below" else "below"
+        yield f"f has no value right {place.edge} {at}: its slope is the one from {side}."
 
 
-def _wrong_rules(J: Value, tolerance: float) -> Iterator[str]:
-    """The operations in J's graph whose own slope is wrong, each once."""
-    order = topological_order(J)
-    names, blamed = named(order), set()
-    for node in order:
-        primitive = node._primitive
-        if primitive in blamed or node.is_at_kink:
-            continue
-        for i, slope in enumerate(local_derivatives(node, math.nan)):
-            if node.parents[i]._primitive is CONSTANT or math.isnan(slope):
-                continue
-
-            true = _slope_of_rule(node, i)
-            scale = max(1.0, abs(slope), abs(true.slope)) if true else math.inf
-            if true and abs(true.slope - slope) > tolerance * scale + _SURE * true.error:
-                blamed.add(primitive)
-                yield (
-                    f"The slope of {operation(node, names)} in {names[node.parents[i]]}, where "
-                    f"that is {number(node.parents[i].data)}, is given as {_said(slope)}; its "
-                    f"value moves at {_said(true.slope)}. That is a wrong derivative of "
-                    f"{primitive.name}."
-                )
+def _both(sides: tuple[float, float]) -> str:
+    return "{} below and {} above".format(*map(_said, sides))
 
 
-def _slope_of_rule(node: Value, i: int) -> _Slope | None:
-    """The slope of a node's operation in its i-th operand, by differences; None where none is."""
-    value, at = node._primitive.value, [parent.data for parent in node.parents]
-    names = [f"x_{j}" for j in range(len(at))]
-
-    def f(*xs: Value) -> Value:
-        return Value(value(FLOATS, *(x.data for x in xs)))
-
-    try:
-        return _Line(f, names, at, i, _point(f, names, at)).measured().slope
-    except (ArithmeticError, ValueError):
-        return None
+def _small(line: Line, found: Slope) -> str:
+    """What is said where rounding leaves little of a small slope."""
+    return (
+        f"{_at(line.name, line.x)}: the slope is so small beside those around that rounding leaves "
+        f"it good to ±{number(found.error, 2)} only. As far as that they agree, and {_PROVEN}."
+    )
 
 
+def _too_fast(line: Line, is_proven: bool) -> str:
+    """What is said where differences accuse reverse mode, and nothing else does."""
+    return (
+        f"{_at(line.name, line.x)}: the differences settle on something else than reverse mode. "
+        f"But f gives what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}: it is the "
+        "differences that are off, as for a function that moves too fast for them."
+    )
+
+
+def _open(line: Line, found: Slope, reverse: float, is_proven: bool) -> str:
+    """What is said where the differences do not settle."""
+    said = f"{_at(line.name, line.x)}: the differences do not settle"
+    if not math.isfinite(reverse):
+        said += f"; reverse mode gives {_said(reverse)}, which is no slope"
+    else:
+        said += f", the numeric slope is only good to ±{number(found.error, 2)}"
+    h = line.unit / 32.0
+    around = (line.here, line.point(line.x - h), line.point(line.x + h))
+    size = max(abs(point.J.data) for point in around if point)
+    if line.rounding.coarse > 64.0 * _EPSILON * size:
+        said += (
+            f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it "
+            "computes with fewer digits than a float has, as np.float32 does"
+        )
+    return f"{said}. But {_PROVEN}." if is_proven else f"{said}. Check another point."
+
+
+class _Evidence(NamedTuple):
+    """What the operations say that a leaf moves.
+
+    Attributes:
+        wrong: a sentence on each that is wrong.
+        is_open: is there one that could not be checked, and matters?
+        corners: those on a kink, by name.
+        forward: the slope by forward mode.
+        size: the same, all signs left out.
+    """
+
+    wrong: list[str]
+    is_open: bool
+    corners: str
+    forward: float
+    size: float
+
+    def is_forward(self, reverse: float, tolerance: float) -> bool:
+        """Does forward mode, with the same slopes, give what reverse mode gives?"""
+        allowed = tolerance * max(abs(self.forward), abs(reverse)) + 1e3 * _EPSILON * self.size
+        return not abs(self.forward - reverse) > allowed
+
+
+class _Rules:
+    """The operations of a graph, each checked by itself at its own operands.
+
+    Args:
+        J: the root of the graph.
+        tolerance: the relative difference that is allowed.
+    """
+
+    def __init__(self, J: Value, tolerance: float) -> None:
+        self.J, self.tolerance = J, tolerance
+        self.known: dict[tuple[Value, int], tuple[str, float, Slope | None]] = {}
+
+    @cached_property
+    def totals(self) -> dict[Value, float]:
+        """∂J/∂node for every node, operands first."""
+        return adjoints(self.J, missing=math.nan)
+
+    @cached_property
+    def names(self) -> dict[Value, str]:
+        """What the nodes are called."""
+        return named(list(self.totals))
+
+    def of(self, leaf: Value, allowed: float) -> _Evidence:
+        """What they say that the leaf moves.
+
+        Args:
+            leaf: the leaf.
+            allowed: by how much, in J's slope, those may be uncertain that cannot be checked.
+        """
+        speeds = {leaf: (1.0, 1.0)}  # forward mode, with signs and without
+        wrong: dict[str, str] = {}
+        corners: dict[str, None] = {}
+        doubt = 0.0
+        for node, total in self.totals.items():
+            forward = size = 0.0
+            moving = [(i, speeds[p]) for i, p in enumerate(node.parents) if p in speeds]
+            for i, (speed, speed_size) in moving:
+                verdict, slope, found = self.judged(node, i)
+                forward, size = forward + slope * speed, size + abs(slope) * speed_size
+                if verdict == _DIFFERS and found:
+                    wrong.setdefault(node._primitive.name, self.blame(node, i, slope, found))
+                if verdict == _OPEN and total * speed_size != 0.0:
+                    error = found.error + abs(found.slope - slope) if found else math.inf
+                    doubt += abs(total) * error * speed_size
+                if found and (found.sides or found.jump):
+                    corners[operation(node, self.names)] = None
+            if moving:
+                speeds[node] = forward, size
+        is_open = not doubt <= allowed
+        said = ", ".join(list(corners)[:3])
+        return _Evidence(list(wrong.values()), is_open, said, *speeds.get(self.J, (0.0, 0.0)))
+
+    def judged(self, node: Value, i: int) -> tuple[str, float, Slope | None]:
+        """Is the slope of a node in its i-th operand right?"""
+        if (node, i) not in self.known:
+            x, slope = node.parents[i].data, local_derivatives(node, math.nan)[i]
+            verdict, found = _OPEN, measured(rule_of(node, i), x)
+            if found:
+                verdict, _ = _judged(slope, found, self.tolerance)
+            if found and verdict == "":
+                verdict = _AGREES if abs(slope) <= found.flat(x) else _OPEN
+            self.known[node, i] = verdict, slope, found
+        return self.known[node, i]
+
+    def blame(self, node: Value, i: int, slope: float, found: Slope) -> str:
+        """The sentence about a wrong one."""
+        parent = node.parents[i]
+        moves = _both(found.sides) if found.sides else _said(found.slope)
+        return (
+            f"The slope of {operation(node, self.names)} in {self.names[parent]}, where that is "
+            f"{number(parent.data)}, is given as {_said(slope)}; its value moves at {moves}. That "
+            f"is a wrong derivative of {node._primitive.name}."
+        )
+
+
+_PROVEN = "every operation has the right slope by itself"
+_UNSHOWN = "no operation could be shown to have a wrong slope"
+_SWEEP = (
+    "Every operation has the right slope by itself, and f gives what its graph gives; but forward "
+    "mode multiplies the same slopes to something else. So reverse mode does not sum them up right."
+)
 _CHAIN = (
     "Every operation takes a slope that is right for itself. Where several sit on their kinks at "
     "once, the chain rule need not make a slope of f out of them: a step to either side avoids it."
@@ -615,9 +428,9 @@ _CHAIN = (
 
 
 def _outside(leaf: str) -> str:
-    """What is said if every operation is right, and the whole is not."""
+    """What is said if f is not what its graph computes."""
     return (
-        f"Every operation has the right slope of its own. So f computes with {leaf} outside of the "
-        f"graph: {leaf}.data, float({leaf}) and math.exp({leaf}) are plain numbers, which no "
+        f"f computes with {leaf} outside of the graph, which gives something else where {leaf} "
+        f"moves: {leaf}.data, float({leaf}) and math.exp({leaf}) are plain numbers, which no "
         "gradient flows through."
     )
