@@ -23,6 +23,7 @@ from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
 from tinygrad_margin import copying, ops
 from tinygrad_margin.notation import brief
 from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.refusals import RECORDED, Refusals, described, recorded
 
 
 class SlopeError(ValueError, ZeroDivisionError):
@@ -46,11 +47,6 @@ NO_SLOPE = (
 )
 SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
 
-_RECORDED = (
-    "Operands and operation are recorded as you compute: a + b. For an operation of your own, with "
-    "its derivative, see tinygrad_margin.primitive."
-)
-
 LEAF, CONSTANT = ops.LEAF, ops.CONSTANT
 
 Operand: TypeAlias = "Value | SupportsFloat"
@@ -58,23 +54,26 @@ _Operation = TypeVar("_Operation", bound=Callable[..., "Value"])
 _new = object.__new__
 
 
-def as_number(x: object, what: str) -> float:
+def as_number(x: object, what: str, hint: str = "") -> float:
     """x as a float; TypeError unless it is one real number."""
+    if type(x) is float:
+        return x
     kind = getattr(getattr(x, "dtype", None), "kind", "")
     if isinstance(x, Real) or (getattr(x, "shape", None) == () and kind and kind in "biuf"):
         try:
             return float(cast(SupportsFloat, x))
         except OverflowError:
             raise OverflowError(f"{what} takes a number that fits a float; got {x!r:.60}") from None
-    hint = " It is a Value already: use it as it is, or its .data." if isinstance(x, Value) else ""
+    if not hint and isinstance(x, Value):
+        hint = " It is a Value already: use it as it is, or its .data."
+    if callable(x):
+        hint = " Is a call missing: x.relu() for x.relu?"
     raise TypeError(f"{what} takes a real number; got {type(x).__name__} {x!r:.60}.{hint}")
 
 
 def constant(x: float) -> Value:
     """A number in a formula: a leaf that nobody asks a gradient of."""
-    node = Value(x)
-    node._primitive = CONSTANT
-    return node
+    return node_of(CONSTANT, (), float(x))
 
 
 def _operand(x: object, primitive: Primitive) -> Value:
@@ -90,12 +89,12 @@ def _unary(primitive: Primitive) -> Callable[[Value], Value]:
 
     def operation(a: Value) -> Value:
         try:
-            data = value(FLOATS, a.data)
+            data = value(FLOATS, a._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a) from None
         node = _new(Value)
-        node.data = data
-        node.grad = 0.0
+        node._data = data
+        node._grad = 0.0
         node._a = a
         node._b = None
         node._primitive = primitive
@@ -112,12 +111,12 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
         if type(b) is not Value:
             b = _operand(b, primitive)
         try:
-            data = value(FLOATS, a.data, b.data)
+            data = value(FLOATS, a._data, b._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a, b) from None
         node = _new(Value)
-        node.data = data
-        node.grad = 0.0
+        node._data = data
+        node._grad = 0.0
         node._a = a
         node._b = b
         node._primitive = primitive
@@ -129,9 +128,9 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
 def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Value:
     """The node that a row makes of these operands, any number of them, with this value."""
     node = _new(Value)
-    node.data, node.grad, node._primitive = data, 0.0, primitive
+    node._data, node._grad, node._primitive = data, 0.0, primitive
     if len(operands) <= 2:
-        node._a, node._b = (*operands, None)[:2]
+        node._a, node._b = (*operands, None, None)[:2]
     else:  # _a and _b stay unset: who reads them, where time counts, learns it by an AttributeError
         node._operands = tuple(operands)
     return node
@@ -141,7 +140,7 @@ def applied(primitive: Primitive, *operands: Operand) -> Value:
     """The operation on Values that a row stands for, whatever the number of its operands."""
     nodes = [_operand(x, primitive) for x in operands]
     try:
-        data = primitive.value(FLOATS, *(node.data for node in nodes))
+        data = primitive.value(FLOATS, *(node._data for node in nodes))
     except (ArithmeticError, ValueError) as error:
         raise _undefined(error, primitive, *nodes) from error.__cause__
     return node_of(primitive, nodes, data)
@@ -180,7 +179,7 @@ def power(a: Operand, b: Operand) -> Value:
     return _BINARY["pow_of_number" if a._primitive is CONSTANT else "pow"](a, b)
 
 
-class Value:
+class Value(Refusals):
     """A number that remembers how it was computed: a node of a graph.
 
     Args:
@@ -192,8 +191,10 @@ class Value:
         grad: ∂J/∂self once ``J.backward()`` has run; 0.0 before.
         label: the name, ``""`` where there is none.
 
+    All three may be set. A Value is equal to itself alone, whatever its data.
+
     Raises:
-        TypeError: data is no real number, or label is no text.
+        TypeError: data is no real number, or label is no text, here or when they are set later.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -203,32 +204,79 @@ class Value:
         (Value(data=10.0, grad=1.0), Value(data=3.0, grad=6.0, label='x'))
     """
 
-    __slots__ = ("data", "grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
+    __slots__ = ("_data", "_grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
     __array_ufunc__ = None  # NumPy hands over: np.float64(2) * v is v.__rmul__(2)
 
-    label: str = ""  # in the instance's __dict__ once set: most nodes have none
+    _label: str = ""  # in the instance's __dict__ once set: most nodes have none
 
-    data: float
-    grad: float
+    _data: float
+    _grad: float
     _a: Value | None  # the operands, in two slots: a tuple for each node costs time and memory
     _b: Value | None
     _operands: tuple[Value, ...]  # more than two: in the __dict__, and the two slots are unset
     _primitive: Primitive
 
-    def __init__(self, data: SupportsFloat, label: str = "", *rest: NoReturn) -> None:
-        if rest or not isinstance(label, str):
-            got = ", ".join(f"{x!r:.60}" for x in (label, *rest))
-            hint = f" {_RECORDED}" if rest or isinstance(label, (tuple, list, set)) else ""
-            raise TypeError(f"the label of a Value is one text, its name; got {got}.{hint}")
-        self.data = as_number(data, "Value(data)")
-        self.grad = 0.0
+    def __init__(
+        self, data: SupportsFloat, label: str = "", *rest: NoReturn, **unknown: NoReturn
+    ) -> None:
+        if rest or unknown:
+            raise _besides(label, *rest, **unknown)
+        self._data = as_number(data, "Value(data)")
+        self._grad = 0.0
         self._a = self._b = None
         self._primitive = LEAF
-        if label:
+        if label != "":
             self.label = label
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the hash by identity, where a subclass has an ``==`` of its own.
+
+        The engine's sets and dictionaries of nodes ask ``==`` only where two hashes are equal.
+        """
+        super().__init_subclass__(**options)
+        cls.__hash__ = object.__hash__  # type: ignore[method-assign]
+
     @property
-    def parents(self) -> tuple[Value, ...]:
+    def data(self) -> float:
+        """The value. What is set is one real number."""
+        return self._data
+
+    @data.setter
+    def data(self, data: float) -> None:
+        name = brief(self.label) or "w"
+        hint = (
+            f" An expression of Values is a new node, not a number; a step of gradient descent "
+            f"computes with the numbers: {name}.data -= 0.1 * {name}.grad"
+        )
+        self._data = as_number(data, f"{name}.data", hint)
+
+    @property
+    def grad(self) -> float:
+        """∂J/∂self once ``J.backward()`` has run; 0.0 before. What is set is one real number."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: float) -> None:
+        name = brief(self.label) or "w"
+        hint = f" To start anew: {name}.grad = 0.0, or zero_grad()"
+        self._grad = as_number(grad, f"{name}.grad", hint)
+
+    @property
+    def label(self) -> str:
+        """The name, ``""`` where there is none. What is set is one text."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        if not isinstance(label, str):
+            hint = f" {RECORDED}" if isinstance(label, (tuple, list, set)) else ""
+            raise TypeError(
+                f"the label of a Value is one text, its name; got {type(label).__name__} "
+                f"{label!r:.60}.{hint}"
+            )
+        self._label = label
+
+    def _parents(self) -> tuple[Value, ...]:
         """The operands, in order; empty for a leaf."""
         try:
             if self._a is None:
@@ -237,10 +285,11 @@ class Value:
         except AttributeError:
             return self._operands
 
-    @property
-    def op(self) -> str:
+    def _symbol(self) -> str:
         """The symbol of the operation that made this node; ``""`` for a leaf."""
         return self._primitive.symbol
+
+    parents, op = recorded("parents", _parents), recorded("op", _symbol)
 
     @property
     def is_at_kink(self) -> bool:
@@ -248,7 +297,7 @@ class Value:
         return case(self) == 1
 
     # What code written for micrograd asks for: trace and draw_dot, and a sweep done by hand.
-    _prev, _op = parents, op
+    _prev, _op = recorded("_prev", _parents), recorded("_op", _symbol)
 
     @property
     def _backward(self) -> Callable[[], None]:
@@ -256,13 +305,13 @@ class Value:
 
         def backward() -> None:
             for parent, derivative in zip(self.parents, local_derivatives(self), strict=True):
-                parent.grad += self.grad * derivative
+                parent._grad += self._grad * derivative
 
         return backward
 
     @_backward.setter
     def _backward(self, backward: object) -> None:
-        raise AttributeError(f"the _backward of a node comes from the table of ops. {_RECORDED}")
+        raise AttributeError(f"the _backward of a node comes from the table of ops. {RECORDED}")
 
     # For copy.copy, copy.deepcopy and pickle.
     __copy__, __deepcopy__, __reduce_ex__ = copying.shallow, copying.deep, copying.reduced
@@ -282,7 +331,7 @@ class Value:
     def zero_grad(self) -> None:
         """Set ``grad`` to 0.0 in the whole graph under this node."""
         for node in topological_order(self):
-            node.grad = 0.0
+            node._grad = 0.0
 
     __add__ = _BINARY["add"]
     __sub__, __rsub__ = _BINARY["sub"], _reflected(ops.SUB)
@@ -312,28 +361,16 @@ class Value:
         return power(other, self)
 
     def __float__(self) -> float:
-        return float(self.data)
+        return self._data
+
+    def __format__(self, form: str) -> str:
+        """``f"{v:.3f}"`` is the number in that form, and ``f"{v}"`` what ``print(v)`` prints."""
+        return format(self._data, form) if form else str(self)
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
-        grad = 0.0 if self.grad == 0.0 else self.grad  # not -0.0
-        return f"Value(data={self.data}, grad={grad}{label})"
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            f"{_described(self)} is neither true nor false: an `if` on it would leave no trace "
-            "in the graph. Ask `v.data > 0` for the number, or use maximum, minimum or relu, "
-            "which are nodes."
-        )
-
-    def _no_order(self, other: object) -> bool:
-        raise TypeError(
-            f"{_described(self)} is not compared with <, >, max() or min(): Python's max would "
-            "pick one operand and record no node, so the other would vanish from the graph. Use "
-            "maximum(a, b) or minimum(a, b); to compare the numbers, use v.data."
-        )
-
-    __lt__ = __le__ = __gt__ = __ge__ = _no_order
+        grad = 0.0 if self._grad == 0.0 else self._grad  # not -0.0
+        return f"Value(data={self._data}, grad={grad}{label})"
 
 
 def maximum(a: Operand, b: Operand) -> Value:
@@ -400,8 +437,8 @@ def local_derivatives(node: Value, missing: float | None = None) -> tuple[float,
         (4.0, 3.0)
     """
     try:
-        operands = (parent.data for parent in node.parents)
-        return node._primitive.partials(FLOATS, *operands, node.data)
+        operands = (parent._data for parent in node.parents)
+        return node._primitive.partials(FLOATS, *operands, node._data)
     except (ArithmeticError, ValueError) as error:
         if missing is not None:
             return (missing,) * len(node.parents)
@@ -443,14 +480,14 @@ def _inner_nodes(J: Value, zero: float) -> list[Value]:
     node: Any = J
     while True:
         path.append(node)
-        node.grad = zero
+        node._grad = zero
         a = node._a
-        if a.grad is not zero and a._a is not None:
+        if a._grad is not zero and a._a is not None:
             node = a
             continue
         while True:  # the first operand is done: see to the second, then to the node itself
             b = node._b
-            if b is not None and b.grad is not zero and b._a is not None:
+            if b is not None and b._grad is not zero and b._a is not None:
                 node = b
                 break
             order.append(path.pop())
@@ -472,37 +509,37 @@ def _sweep(J: Value) -> dict[Value, float]:
         pass
     if not order:  # some node has more than two operands
         return _sweep_any(J)
-    J.grad = 1.0
+    J._grad = 1.0
     try:
         for node in reversed(order):
-            upstream = node.grad
+            upstream = node._grad
             primitive = node._primitive
             a = node._a
             b = node._b
             if b is None:
-                (slope,) = primitive.slopes or primitive.partials(FLOATS, a.data, node.data)
+                (slope,) = primitive.slopes or primitive.partials(FLOATS, a._data, node._data)
             else:
                 slope, slope_b = primitive.slopes or primitive.partials(
-                    FLOATS, a.data, b.data, node.data
+                    FLOATS, a._data, b._data, node._data
                 )
             # Where the slope is 1 the very same float goes on: most of a network is sums.
             flow = upstream if slope == 1.0 else upstream * slope
-            so_far = a.grad
+            so_far = a._grad
             if so_far is zero:
-                a.grad = flow
+                a._grad = flow
             elif a._a is None:
                 leaves[a] = leaves.get(a, 0.0) + flow
             else:
-                a.grad = so_far + flow
+                a._grad = so_far + flow
             if b is not None:
                 flow = upstream if slope_b == 1.0 else upstream * slope_b
-                so_far = b.grad
+                so_far = b._grad
                 if so_far is zero:
-                    b.grad = flow
+                    b._grad = flow
                 elif b._a is None:
                     leaves[b] = leaves.get(b, 0.0) + flow
                 else:
-                    b.grad = so_far + flow
+                    b._grad = so_far + flow
     except (ArithmeticError, ValueError) as error:
         raise no_slope(error, node) from error.__cause__
     return leaves
@@ -513,7 +550,7 @@ def _sweep_any(J: Value) -> dict[Value, float]:
     totals = adjoints(J)
     for node, total in totals.items():
         if node.parents:
-            node.grad = total
+            node._grad = total
     return {node: total for node, total in totals.items() if not node.parents}
 
 
@@ -524,15 +561,15 @@ def case(node: Value) -> int | None:
     """
     if node._primitive.cases is None:
         return None
-    a, b, *_ = (*(parent.data for parent in node.parents), 0.0)
+    a, b, *_ = (*(parent._data for parent in node.parents), 0.0)
     return 0 if a > b else 1 if a == b else 2 if a < b else None
 
 
 def add_gradients(totals: Mapping[Value, float]) -> None:
     """Add to each node's ``grad``, to all of them or to none."""
-    new = [node.grad + total for node, total in totals.items()]
+    new = [node._grad + total for node, total in totals.items()]
     # In one call into C, so that an interrupt comes before all of it or after.
-    deque(map(setattr, totals, repeat("grad"), new), maxlen=0)
+    deque(map(setattr, totals, repeat("_grad"), new), maxlen=0)
 
 
 def as_node(x: object, what: str) -> Value:
@@ -542,9 +579,13 @@ def as_node(x: object, what: str) -> Value:
     return x
 
 
-def _described(node: Value) -> str:
-    """A node in an error message."""
-    return f"{brief(node.label)} = {node.data}" if node.label else f"{node.data}"
+def _besides(*given: object, **named: object) -> Exception:
+    """The error for what else is given to Value."""
+    got = [f"{x!r:.60}" for x in given] + [f"{name}={x!r:.60}" for name, x in named.items()]
+    return TypeError(
+        "Value(data, label) takes a number and one text, its name; got for the label "
+        f"{', '.join(got)}. {RECORDED}"
+    )
 
 
 def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exception:
@@ -552,7 +593,7 @@ def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exce
     kind, template = type(error), NEEDS
     if isinstance(error, OverflowError):
         kind, template = OverflowError, TOO_LARGE
-    got = ", ".join(map(_described, operands))
+    got = ", ".join(map(described, operands))
     domain = primitive.domain.replace("{error}", str(error)) or error
     return kind(template.format(symbol=primitive.symbol, domain=domain, operands=got))
 
@@ -564,5 +605,5 @@ def no_slope(error: Exception, node: Value) -> Exception:
     if isinstance(error, OverflowError):
         kind, template = OverflowError, SLOPE_TOO_LARGE
     name = f" (the node {brief(node.label)})" if node.label else ""
-    got = ", ".join(map(_described, node.parents))
+    got = ", ".join(map(described, node.parents))
     return kind(template.format(symbol=node.op, name=name, operands=got))
