@@ -14,8 +14,9 @@ gradient.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from itertools import repeat
 from numbers import Real
 from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
@@ -243,11 +244,12 @@ class Value(Refusals):
 
     @data.setter
     def data(self, data: float) -> None:
-        name = brief(self.label) or "w"
-        hint = (
-            f" An expression of Values is a new node, not a number; a step of gradient descent "
-            f"computes with the numbers: {name}.data -= 0.1 * {name}.grad"
-        )
+        name, hint = brief(self.label) or "w", ""
+        if isinstance(data, Value):
+            hint = (
+                " An expression of Values is a new node; a step of gradient descent computes with "
+                f"the numbers: {name}.data -= 0.1 * {name}.grad"
+            )
         self._data = as_number(data, f"{name}.data", hint)
 
     @property
@@ -326,7 +328,10 @@ class Value(Refusals):
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
-        add_gradients(_sweep(self))
+        totals = _sweep(self)
+        if not all(map(math.isfinite, totals.values())):
+            adjoints(self)  # which says so if a slope is too large
+        add_gradients(totals)
 
     def zero_grad(self) -> None:
         """Set ``grad`` to 0.0 in the whole graph under this node."""
@@ -422,12 +427,16 @@ def topological_order(J: Value) -> list[Value]:
     return list(order)
 
 
-def local_derivatives(node: Value, missing: float | None = None) -> tuple[float, ...]:
+def local_derivatives(
+    node: Value, missing: float | None = None, wanted: Container[Value] | None = None
+) -> tuple[float, ...]:
     """∂node/∂parent for each of ``node.parents``, from the table.
 
     Args:
         node: the node.
         missing: what to give for each if one of them does not exist; None: raise.
+        wanted: holds the operands whose derivative is asked for, of the others any number is given;
+            None: all but the constants.
 
     Raises:
         SlopeError, OverflowError: one of them does not exist, or is too large for a float.
@@ -438,19 +447,52 @@ def local_derivatives(node: Value, missing: float | None = None) -> tuple[float,
     """
     try:
         operands = (parent._data for parent in node.parents)
-        return node._primitive.partials(FLOATS, *operands, node._data)
+        row = node._primitive if wanted is None else row_for(node, wanted)
+        found = row.partials(FLOATS, *operands, node._data)
+        if not all(map(math.isfinite, found)):
+            check_slopes(found, node, wanted)
+        return found
     except (ArithmeticError, ValueError) as error:
         if missing is not None:
             return (missing,) * len(node.parents)
         raise no_slope(error, node) from error.__cause__
 
 
-def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
+def row_for(node: Value, wanted: Container[Value]) -> Primitive:
+    """The node's row; if one operand alone is wanted, the row that asks for its slope alone."""
+    row = node._primitive
+    if row.alone is None:
+        return row
+    one, other = (parent in wanted for parent in node.parents)
+    return row if one and other else row.alone[0 if one else 1]
+
+
+def check_slopes(
+    found: Sequence[float], node: Value, wanted: Container[Value] | None = None
+) -> None:
+    """Raise if a slope that is wanted is no finite number, where operands and value are."""
+    slopes = [
+        slope
+        for parent, slope in zip(node.parents, found, strict=True)
+        if (parent._primitive is not CONSTANT if wanted is None else parent in wanted)
+    ]
+    if not all(math.isfinite(each._data) for each in (node, *node.parents)):
+        return
+    if any(map(math.isnan, slopes)):
+        raise ValueError("a slope is nan")
+    if any(map(math.isinf, slopes)):
+        raise OverflowError("a slope is infinite")
+
+
+def adjoints(
+    J: Value, missing: float | None = None, wrt: Iterable[Value] | None = None
+) -> dict[Value, float]:
     """∂J/∂node for every node of J's graph, in topological order; no ``grad`` is touched.
 
     Args:
         J: the root.
         missing: what to take for a local derivative that does not exist; None: raise.
+        wrt: only for the nodes that a path leads to from one of these; no other slope is asked for.
 
     Raises:
         SlopeError, OverflowError: as ``local_derivatives``, unless ``missing`` is given.
@@ -460,13 +502,28 @@ def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
         >>> adjoints(x * x)[x]
         6.0
     """
-    totals = dict.fromkeys(topological_order(J), 0.0)
-    totals[J] = 1.0
+    order = topological_order(J)
+    totals = dict.fromkeys(order if wrt is None else _led_to(order, set(wrt)), 0.0)
+    if J in totals:
+        totals[J] = 1.0
+    wanted = None if wrt is None else totals
     for node, upstream in reversed(totals.items()):
-        derivatives = local_derivatives(node, missing)
+        if totals.keys().isdisjoint(node.parents):
+            continue
+        derivatives = local_derivatives(node, missing, wanted)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
-            totals[parent] += upstream * derivative
+            if parent in totals:
+                totals[parent] += upstream * derivative
     return totals
+
+
+def _led_to(order: Sequence[Value], starts: Set[Value]) -> dict[Value, None]:
+    """The nodes of an order that a path leads to from one of some, and these."""
+    found: dict[Value, None] = {}
+    for node in order:
+        if node in starts or not found.keys().isdisjoint(node.parents):
+            found[node] = None
+    return found
 
 
 def _inner_nodes(J: Value, zero: float) -> list[Value]:
