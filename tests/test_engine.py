@@ -384,7 +384,7 @@ def test_slopes_too_large_are_told_whatever_the_operation():
         assert grad(J, other) == build(x).data  # nobody asks for the other one
         assert "no slope" in draw(J).source
     x = Value(1e-110, "x")
-    assert grad(1 / x, x) == grad(x**-1, x) == -1e220
+    assert grad(1 / x, x) == pytest.approx(grad(x**-1, x)) == -1e220
     for J in (1 / x, x**-1):
         with pytest.raises(OverflowError, match="the slope of"):
             hessian(J, x)
