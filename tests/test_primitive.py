@@ -749,10 +749,19 @@ def test_two_operations_of_one_name_are_told_apart(tab, tmp_path):
 @pytest.mark.parametrize("f", ONLY_FLOATS, ids=lambda f: f.__name__)
 def test_what_a_browser_cannot_compute_is_refused_by_name(f, tmp_path):
     J = f(*[Value(0.5, f"x_{i}") for i in range(ONLY_FLOATS[f])])
-    message = rf"cannot show {f.__name__}.*\+ - \* / \*\* alone.*or use draw"
-    with pytest.raises(TypeError, match=message):
+    why = "compares its operands" if f in (CLAMP, LOGADDEXP) else "calls something else, such as a function of math"
+    message = rf"cannot show {f.__name__}.*but its value {why}.*\+ - \* / \*\* alone.*or use draw"
+    with pytest.raises(TypeError, match=message) as told:
         page(J, tmp_path / "x.html")
+    assert "JavaScript," in str(told.value)
+    assert not re.search(r"not JavaScript|Error|\brow\b|object", str(told.value))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_says_which_function_is_in_the_way():
+    half = primitive("half", lambda x: x * x, lambda x, out: (math.sqrt(x),))
+    with pytest.raises(TypeError, match="but one of its partials calls something else"):
+        page(half(1.0))
 
 
 def test_random_graphs_on_the_page(tab, tmp_path):

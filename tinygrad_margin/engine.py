@@ -183,16 +183,11 @@ def power(a: Operand, b: Operand) -> Value:
 class Value(Refusals):
     """A number that remembers how it was computed: a node of a graph.
 
+    It is equal to itself alone, whatever its data: ``x.data == 3.0`` compares the numbers.
+
     Args:
         data: a real number: int, float, bool, a NumPy scalar or 0-d array.
         label: the node's name in pictures and words; may be set later.
-
-    Attributes:
-        data: the value, a float.
-        grad: ∂J/∂self once ``J.backward()`` has run; 0.0 before.
-        label: the name, ``""`` where there is none.
-
-    All three may be set. A Value is equal to itself alone, whatever its data.
 
     Raises:
         TypeError: data is no real number, or label is no text, here or when they are set later.
@@ -239,7 +234,7 @@ class Value(Refusals):
 
     @property
     def data(self) -> float:
-        """The value. What is set is one real number."""
+        """The value, a float; may be set, to one real number."""
         return self._data
 
     @data.setter
@@ -254,7 +249,7 @@ class Value(Refusals):
 
     @property
     def grad(self) -> float:
-        """∂J/∂self once ``J.backward()`` has run; 0.0 before. What is set is one real number."""
+        """∂J/∂self once ``J.backward()`` has run, 0.0 before; may be set, to one real number."""
         return self._grad
 
     @grad.setter
@@ -265,7 +260,7 @@ class Value(Refusals):
 
     @property
     def label(self) -> str:
-        """The name, ``""`` where there is none. What is set is one text."""
+        """The name, ``""`` where there is none; may be set, to one text."""
         return self._label
 
     @label.setter
