@@ -24,7 +24,7 @@ from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
 from tinygrad_margin import copying, ops
 from tinygrad_margin.notation import brief
 from tinygrad_margin.ops import FLOATS, Primitive
-from tinygrad_margin.refusals import RECORDED, Refusals, described, recorded
+from tinygrad_margin.refusals import RECORDED, Refusals, described, not_set, read_only
 
 
 class SlopeError(ValueError, ZeroDivisionError):
@@ -239,13 +239,7 @@ class Value(Refusals):
 
     @data.setter
     def data(self, data: float) -> None:
-        name, hint = brief(self.label) or "w", ""
-        if isinstance(data, Value):
-            hint = (
-                " An expression of Values is a new node; a step of gradient descent computes with "
-                f"the numbers: {name}.data -= 0.1 * {name}.grad"
-            )
-        self._data = as_number(data, f"{name}.data", hint)
+        self._data = data if type(data) is float else self._number("data", data)
 
     @property
     def grad(self) -> float:
@@ -254,9 +248,18 @@ class Value(Refusals):
 
     @grad.setter
     def grad(self, grad: float) -> None:
+        self._grad = grad if type(grad) is float else self._number("grad", grad)
+
+    def _number(self, attribute: str, x: object) -> float:
+        """x as a float, for data or grad."""
         name = brief(self.label) or "w"
-        hint = f" To start anew: {name}.grad = 0.0, or zero_grad()"
-        self._grad = as_number(grad, f"{name}.grad", hint)
+        hint = f" To start anew: {name}.grad = 0.0, or zero_grad()" if attribute == "grad" else ""
+        if isinstance(x, Value):
+            hint = (
+                " An expression of Values is a new node; a step of gradient descent computes with "
+                f"the numbers: {name}.data -= 0.1 * {name}.grad"
+            )
+        return as_number(x, f"{name}.{attribute}", hint)
 
     @property
     def label(self) -> str:
@@ -273,7 +276,8 @@ class Value(Refusals):
             )
         self._label = label
 
-    def _parents(self) -> tuple[Value, ...]:
+    @property
+    def parents(self) -> tuple[Value, ...]:
         """The operands, in order; empty for a leaf."""
         try:
             if self._a is None:
@@ -282,11 +286,18 @@ class Value(Refusals):
         except AttributeError:
             return self._operands
 
-    def _symbol(self) -> str:
+    @parents.setter
+    def parents(self, _: NoReturn) -> None:
+        raise not_set("parents")
+
+    @property
+    def op(self) -> str:
         """The symbol of the operation that made this node; ``""`` for a leaf."""
         return self._primitive.symbol
 
-    parents, op = recorded("parents", _parents), recorded("op", _symbol)
+    @op.setter
+    def op(self, _: NoReturn) -> None:
+        raise not_set("op")
 
     @property
     def is_at_kink(self) -> bool:
@@ -294,7 +305,7 @@ class Value(Refusals):
         return case(self) == 1
 
     # What code written for micrograd asks for: trace and draw_dot, and a sweep done by hand.
-    _prev, _op = recorded("_prev", _parents), recorded("_op", _symbol)
+    _prev, _op = read_only("_prev", parents), read_only("_op", op)
 
     @property
     def _backward(self) -> Callable[[], None]:
@@ -307,7 +318,7 @@ class Value(Refusals):
         return backward
 
     @_backward.setter
-    def _backward(self, backward: object) -> None:
+    def _backward(self, _: NoReturn) -> None:
         raise AttributeError(f"the _backward of a node comes from the table of ops. {RECORDED}")
 
     # For copy.copy, copy.deepcopy and pickle.

@@ -80,10 +80,15 @@ class Refusals:
     )
 
 
-def recorded(name: str, read: Callable[[Any], Any]) -> property:
-    """A property that says, if someone sets it, that the engine does."""
+def not_set(name: str) -> AttributeError:
+    """The error for who sets what the engine records."""
+    return AttributeError(f"{name} of a node is read, not set. {RECORDED}")
+
+
+def read_only(name: str, of: Any) -> Any:
+    """A property under another name, which its error says."""
 
     def refuse(self: Any, _: object) -> NoReturn:
-        raise AttributeError(f"{name} of a node is read, not set. {RECORDED}")
+        raise not_set(name)
 
-    return property(read, refuse, doc=read.__doc__)
+    return of.setter(refuse)
