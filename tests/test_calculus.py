@@ -189,6 +189,21 @@ def test_a_power_is_asked_for_the_slope_that_is_wanted_alone():
         grad(b**low, b)
 
 
+def test_a_number_as_exponent_or_base_has_a_slope_if_it_is_asked_for():
+    x = Value(2.0, "x")
+    for J, place, slope in ((x**3, 1, 8 * log(2)), (3**x, 0, 6.0), (x ** Value(3.0), 1, 8 * log(2))):
+        number = J.parents[place]
+        assert grad(J, number) == pytest.approx(slope, rel=1e-15)
+        assert grad(J, [x, number]) == [grad(J, x), grad(J, number)]
+        assert grad(J, number, create_graph=True).data == jvp(J, {number: 1.0}) == grad(J, number)
+        assert Tape(J, [number]).value_and_grad([number.data])[1] == pytest.approx([slope])
+        assert explain(J, number).gradient == grad(J, number)
+    y = Value(-2.0, "y")
+    with pytest.raises(SlopeError, match=r"\*\* .*y = -2\.0, 3\.0"):
+        grad((J := y**3), J.parents[1])
+    assert grad(J, y) == 12.0
+
+
 def test_inner_nodes_that_are_asked_for_need_no_slope_of_their_own():
     x = Value(0.0, "x")
     root = x.sqrt()

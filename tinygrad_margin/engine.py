@@ -465,12 +465,12 @@ def local_derivatives(
 
 
 def row_for(node: Value, wanted: Container[Value]) -> Primitive:
-    """The node's row; if one operand alone is wanted, the row that asks for its slope alone."""
-    row = node._primitive
-    if row.alone is None:
-        return row
-    one, other = (parent in wanted for parent in node.parents)
-    return row if one and other else row.alone[0 if one else 1]
+    """The row that asks for the slopes in the wanted operands, and no other."""
+    rows = ops.ASKING.get(node._primitive)
+    if rows is None:
+        return node._primitive
+    first, second = (parent in wanted for parent in node.parents)
+    return rows[first + 2 * second - 1]
 
 
 def check_slopes(

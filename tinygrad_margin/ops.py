@@ -42,8 +42,6 @@ class Primitive:
         regimes: the same in a word or two, for a picture; ``kink`` is the middle one, which says
             what slopes there are at the kink and which is taken.
         explanation: what is said at every step, whatever the operands are.
-        alone: for an operation of two operands, one of whose slopes may be missing where the other
-            exists: the rows that ask for the first slope alone and for the second alone.
         slopes: the rule where it is the same everywhere, else None: the sweep need not call then.
         partials: the rule as a function, always.
     """
@@ -57,7 +55,6 @@ class Primitive:
     cases: tuple[str, str, str] | None = None
     regimes: tuple[str, str, str] | None = None
     explanation: str = ""
-    alone: tuple[Primitive, Primitive] | None = None
     slopes: tuple[float, ...] | None = field(init=False)
     partials: Callable[..., tuple[Any, ...]] = field(init=False)
 
@@ -168,6 +165,10 @@ DIV = Primitive(
 )
 NEG = Primitive("neg", "-", 1, lambda m, a: -a, (-1.0,))
 # A number as exponent or base is not asked for a slope, which may not exist: (−3)² has none in 2.
+POW = Primitive(
+    "pow", "**", 2, lambda m, a, b: m.pow(a, b),
+    lambda m, a, b, out: (_power_slope(m, a, b), m.xlogy(out, a)),
+)
 POW_OF_NUMBER = Primitive(
     "pow_of_number", "**", 2, lambda m, a, b: m.pow(a, b),
     lambda m, a, b, out: (0.0, m.xlogy(out, a)),
@@ -175,11 +176,6 @@ POW_OF_NUMBER = Primitive(
 POW_TO_NUMBER = Primitive(
     "pow_to_number", "**", 2, lambda m, a, b: m.pow(a, b),
     lambda m, a, b, out: (_power_slope(m, a, b), 0.0),
-)
-POW = Primitive(
-    "pow", "**", 2, lambda m, a, b: m.pow(a, b),
-    lambda m, a, b, out: (_power_slope(m, a, b), m.xlogy(out, a)),
-    alone=(POW_TO_NUMBER, POW_OF_NUMBER),
 )
 EXP = Primitive("exp", "exp", 1, lambda m, a: m.exp(a), lambda m, a, out: (out,))
 LOG = Primitive(
@@ -228,6 +224,10 @@ TABLE = {
     )
 }
 # fmt: on
+
+# Where one slope may be missing that nobody wants: the row that asks for the first operand's
+# alone, for the second's alone, for both.
+ASKING = dict.fromkeys((POW, POW_OF_NUMBER, POW_TO_NUMBER), (POW_TO_NUMBER, POW_OF_NUMBER, POW))
 
 
 def is_in_table(row: Primitive) -> bool:
