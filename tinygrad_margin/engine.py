@@ -644,10 +644,11 @@ def as_node(x: object, what: str) -> Value:
 
 def _besides(*given: object, **named: object) -> Exception:
     """The error for what else is given to Value."""
-    got = [f"{x!r:.60}" for x in given] + [f"{name}={x!r:.60}" for name, x in named.items()]
+    got = [f"{x!r:.60}" for x in given if x != ""]
+    got += [f"{name}={x!r:.60}" for name, x in named.items()]
     return TypeError(
-        "Value(data, label) takes a number and one text, its name; got for the label "
-        f"{', '.join(got)}. {RECORDED}"
+        "Value(data, label) takes a number and one text, its name; got, besides the number, "
+        f"{', '.join(got) or 'too much'}. {RECORDED}"
     )
 
 
