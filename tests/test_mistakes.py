@@ -80,6 +80,8 @@ MISTAKES = {
     "Value(1.0, (x, y), '*')": (
         lambda x, y: Value(1.0, (x, y), "*"), TypeError,
         ["Value(data, label) takes", "'*'", "recorded as you compute"]),
+    "Value(1.0, array)": (lambda x, y: Value(1.0, np.ones(2)), TypeError, ["one text, its name; got ndarray"]),
+    "Value(1.0, array, '')": (lambda x, y: Value(1.0, np.ones(2), ""), TypeError, ["array([1., 1.])"]),
     "Value(1.0, name='x')": (lambda x, y: Value(1.0, name="x"), TypeError, ["name='x'", "label"]),
     # --- operations that are none of a Value
     "if x > 0": (lambda x, y: 1 if x > 0 else 0, TypeError, ["x = 2.0", "maximum", "v.data"]),

@@ -221,7 +221,7 @@ class Value(Refusals):
         self._grad = 0.0
         self._a = self._b = None
         self._primitive = LEAF
-        if label != "":
+        if not isinstance(label, str) or label:
             self.label = label
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -644,7 +644,7 @@ def as_node(x: object, what: str) -> Value:
 
 def _besides(*given: object, **named: object) -> Exception:
     """The error for what else is given to Value."""
-    got = [f"{x!r:.60}" for x in given if x != ""]
+    got = [f"{x!r:.60}" for x in given if not isinstance(x, str) or x]
     got += [f"{name}={x!r:.60}" for name, x in named.items()]
     return TypeError(
         "Value(data, label) takes a number and one text, its name; got, besides the number, "
