@@ -261,7 +261,7 @@ def _size(count: object, what: str) -> int:
 
 def _check_length(module: Module, weights: Sequence[Value], x: Sequence[Operand]) -> None:
     """An input of the wrong length is an error; zip would drop what is left over."""
-    if not hasattr(x, "__len__") or isinstance(x, (str, Set, Mapping)):
+    if type(x) is not list and not _is_sequence(x):
         raise TypeError(f"{module} takes a list of numbers or Values; got {type(x).__name__}")
     first = next(iter(x), None)
     if not isinstance(first, (Value, float)) and _is_list(first):
@@ -271,6 +271,11 @@ def _check_length(module: Module, weights: Sequence[Value], x: Sequence[Operand]
         )
     if len(x) != len(weights):
         raise ValueError(f"{module} takes {len(weights)} numbers or Values; got {len(x)}")
+
+
+def _is_sequence(x: object) -> bool:
+    """Has an input a length, and an order?"""
+    return hasattr(x, "__len__") and not isinstance(x, (str, Set, Mapping))
 
 
 def _is_list(entry: object) -> bool:
