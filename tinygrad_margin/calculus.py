@@ -19,6 +19,7 @@ of a gradient is a reverse sweep too, whose numbers are Values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Literal, SupportsFloat, TypeAlias, overload
 
@@ -216,13 +217,17 @@ def _local_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> tu
 
     So the exponent of x² is 2, and no log of x is asked for; unless the number is itself in wrt.
     """
+    row = row_for(node, wanted)
+    if row.slopes is not None:
+        return row.slopes
     operands = [
         parent.data if parent._primitive is CONSTANT and parent not in asked else parent
         for parent in node.parents
     ]
     try:
-        found = row_for(node, wanted).partials(VALUES, *operands, node)
-        check_slopes(list(map(_number, found)), node, wanted)
+        found = row.partials(VALUES, *operands, node)
+        if not all(map(math.isfinite, map(_number, found))):
+            check_slopes(list(map(_number, found)), node, wanted)
         return found
     except (ArithmeticError, ValueError) as error:
         raise no_slope(error, node) from None

@@ -451,9 +451,11 @@ def local_derivatives(
         >>> local_derivatives(Value(3.0) * Value(4.0))
         (4.0, 3.0)
     """
+    row = node._primitive if wanted is None else row_for(node, wanted)
+    if row.slopes is not None:
+        return row.slopes
     try:
-        operands = (parent._data for parent in node.parents)
-        row = node._primitive if wanted is None else row_for(node, wanted)
+        operands = [parent._data for parent in node.parents]
         found = row.partials(FLOATS, *operands, node._data)
         if not all(map(math.isfinite, found)):
             check_slopes(found, node, wanted)
@@ -512,12 +514,13 @@ def adjoints(
     totals = dict.fromkeys(order if wrt is None else _led_to(order, set(wrt)), 0.0)
     if J in totals:
         totals[J] = 1.0
-    wanted = None if wrt is None else totals
+    wanted, reached = None if wrt is None else totals, totals.keys()
     for node, upstream in reversed(totals.items()):
-        if totals.keys().isdisjoint(node.parents):
+        parents = node.parents
+        if reached.isdisjoint(parents):
             continue
         derivatives = local_derivatives(node, missing, wanted)
-        for parent, derivative in zip(node.parents, derivatives, strict=True):
+        for parent, derivative in zip(parents, derivatives, strict=True):
             if parent in totals:
                 totals[parent] += upstream * derivative
     return totals
@@ -526,8 +529,9 @@ def adjoints(
 def _led_to(order: Sequence[Value], starts: Set[Value]) -> dict[Value, None]:
     """The nodes of an order that a path leads to from one of some, and these."""
     found: dict[Value, None] = {}
+    reached = found.keys()
     for node in order:
-        if node in starts or not found.keys().isdisjoint(node.parents):
+        if node in starts or not reached.isdisjoint(node.parents):
             found[node] = None
     return found
 
