@@ -11,7 +11,15 @@ from graphs import random_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_margin import Value, draw, margin_loss, maximum, topological_order
+from tinygrad_margin import (
+    Value,
+    beside,
+    draw,
+    margin_loss,
+    maximum,
+    primitive,
+    topological_order,
+)
 from tinygrad_margin.render import layout
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -132,6 +140,28 @@ def test_gradients_may_be_left_out():
     picture = draw(margin(), gradients=False)
     assert "∂" not in picture.source
     assert picture.source.count("->") == 6
+
+
+def test_without_gradients_no_slope_is_asked_for():
+    def partials(x, out):
+        raise AssertionError("who asks?")
+
+    x = Value(4.0, "x")
+    J = primitive("root", lambda x: x**0.5, partials)(x) * x
+    assert "gradient" not in draw(J, gradients=False).source
+    assert draw(J, gradients=False).source.count("->") == 3
+    with pytest.raises(AssertionError, match="who asks"):
+        draw(J)
+    for wrong in ("no", None, 0):
+        with pytest.raises(TypeError, match="gradients is True or False; got"):
+            draw(x * x, gradients=wrong)
+
+
+def test_beside_takes_captions():
+    x = Value(1.0, "x")
+    for wrong in ([x, x], x, "x", None):
+        with pytest.raises(TypeError, match=r"^beside\(graphs\) takes a mapping from captions to roots"):
+            beside(wrong)
 
 
 def test_a_slope_that_does_not_exist_says_so():

@@ -1,7 +1,9 @@
 """The engine: values, gradients, and every row of the design's table of edge cases."""
 
+import copy
 import gc
 import math
+import pickle
 import sys
 import threading
 import weakref
@@ -13,8 +15,25 @@ from graphs import random_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_margin import SlopeError, Value, grad, maximum, minimum, topological_order
+from tinygrad_margin import (
+    ReverseSweep,
+    SlopeError,
+    Tape,
+    Value,
+    draw,
+    evaluation_trace,
+    explain,
+    grad,
+    hessian,
+    jvp,
+    maximum,
+    minimum,
+    page,
+    paths,
+    topological_order,
+)
 from tinygrad_margin.engine import adjoints, constant, local_derivatives
+from tinygrad_margin.graph import count_paths
 
 
 def gradient(J, *leaves):
@@ -175,6 +194,66 @@ def test_subclasses_take_part():
     assert w in topological_order(y)
 
 
+class ByNumber(Value):
+    """Equal where the numbers are equal; and so, for Python, without a hash."""
+
+    def __eq__(self, other):
+        return self.data == getattr(other, "data", other)
+
+
+class ByNumberAndHash(Value):
+    def __eq__(self, other):
+        return isinstance(other, Value) and self.data == other.data
+
+    def __hash__(self):
+        return hash(self.data)
+
+
+class Mixed(ByNumber):
+    pass
+
+
+class Equal:
+    def __eq__(self, other):
+        return True
+
+
+class Last(Equal, Value):
+    pass
+
+
+@pytest.mark.parametrize("kind", [ByNumber, ByNumberAndHash, Mixed, Last])
+def test_a_subclass_with_an_equality_of_its_own_gets_the_gradients_of_its_nodes(kind):
+    def graph(make):
+        p, q = make(2.0, "p"), make(2.0, "q")
+        return p, q, p * q * q + p + (p - q).relu() + p**q
+
+    p, q, J = graph(kind)
+    a, b, K = graph(Value)
+    assert p == q
+    assert len({p, q}) == len(dict.fromkeys([p, q])) == 2
+    assert grad(J, [p, q]) == grad(K, [a, b])
+    assert jvp(J, {p: 1.0, q: 0.0}) == grad(K, a)
+    assert hessian(J, [p, q]) == hessian(K, [a, b])
+    assert [x.data for x in grad(J, [p, q], create_graph=True)] == grad(K, [a, b])
+    J.backward()
+    assert [p.grad, q.grad] == grad(K, [a, b])
+    assert list(map(str, ReverseSweep(J).run())) == list(map(str, ReverseSweep(K).run()))
+    assert draw(J).source == draw(K).source
+    assert str(explain(J, q)) == str(explain(K, b))
+    assert str(evaluation_trace(J)) == str(evaluation_trace(K))
+    assert count_paths(J, q) == len(list(paths(J, q))) == count_paths(K, b)
+    assert page(J).html == page(K).html
+    assert Tape(J, [p, q]).value_and_grad([1.5, 2.5]) == Tape(K, [a, b]).value_and_grad([1.5, 2.5])
+    for again in (copy.deepcopy(J), pickle.loads(pickle.dumps(J))):
+        assert draw(again).source == draw(K).source
+        assert len(topological_order(again)) == len(topological_order(K))
+    sweep = ReverseSweep(J)
+    sweep.run()
+    sweep.commit()
+    assert [p.grad, q.grad] == [2 * x for x in grad(K, [a, b])]
+
+
 # --- gradients ------------------------------------------------------------------------------------
 
 
@@ -288,6 +367,47 @@ def test_a_negative_base_has_no_slope_in_a_variable_exponent():
 def test_a_slope_too_large_for_a_float():
     with pytest.raises(OverflowError, match="slope"):
         (Value(1e-300, "x") ** -1).backward()
+
+
+def test_slopes_too_large_are_told_whatever_the_operation():
+    for build in (lambda x: 1 / x, lambda x: x**-1, lambda x: 1e-170 / (x * x), lambda x: 3 * x + 2 / x):
+        x, other = Value(1e-160, "x"), Value(2.0)
+        J = build(x) * other
+        x.grad = other.grad = 5.0
+        for fails in (
+            J.backward, lambda: grad(J, x), lambda: grad(J, x, create_graph=True),
+            lambda: jvp(J, {x: 1.0}), lambda: explain(J, x), lambda: ReverseSweep(J).run(),
+        ):  # fmt: skip
+            with pytest.raises(OverflowError, match=r"^the slope of (/|\*\*) at .*1e-\d+.* is too large"):
+                fails()
+        assert (x.grad, other.grad) == (5.0, 5.0)
+        assert grad(J, other) == build(x).data  # nobody asks for the other one
+        assert "no slope" in draw(J).source
+    x = Value(1e-110, "x")
+    assert grad(1 / x, x) == pytest.approx(grad(x**-1, x)) == -1e220
+    for J in (1 / x, x**-1):
+        with pytest.raises(OverflowError, match="the slope of"):
+            hessian(J, x)
+
+
+def test_a_slope_in_a_constant_is_not_asked_for_and_may_be_too_large():
+    x = Value(1.0, "x")
+    J = x / 1e-200  # ∂J/∂1e-200 is -1e400
+    J.backward()
+    assert x.grad == grad(J, x) == 1e200
+    ReverseSweep(J).run()
+
+
+def test_infinite_and_undefined_data_have_slopes_like_themselves():
+    x = Value(math.inf, "x")
+    (x * x).backward()
+    assert x.grad == math.inf
+    y = Value(1e-320, "y")  # 1 / y is inf, as it is for floats
+    (1 / y).backward()
+    assert y.grad == -math.inf
+    z = Value(math.nan)
+    (z * 2 + z.tanh()).backward()
+    assert math.isnan(z.grad)
 
 
 def test_backward_twice_doubles_the_leaves_exactly():

@@ -321,6 +321,23 @@ def test_copies():
     assert copy.deepcopy(v).data == pickle.loads(pickle.dumps(v)).data == v.data
 
 
+def test_printing_in_a_format():
+    loss = Value(2.0) / 3
+    assert f"{loss:.3f}" == "0.667"
+    assert f"{loss}" == repr(loss)
+
+
+def test_an_equality_of_ones_own():
+    class Number(Value):
+        def __eq__(self, other):
+            return self.data == other.data
+
+    a, b = Number(3.0), Number(3.0)
+    (a * a * b).backward()
+    assert a == b
+    assert (a.grad, b.grad) == (18.0, 9.0)
+
+
 # --- different ------------------------------------------------------------------------------------
 
 
@@ -373,9 +390,35 @@ def test_data_is_one_number():
     for wrong in ("2", None, [1.0], np.array([1.0, 2.0])):
         with pytest.raises(TypeError, match="takes a real number"):
             Value(wrong)
+        for name in ("data", "grad"):
+            with pytest.raises(TypeError, match=f"{name} takes a real number"):
+                setattr(Value(1.0), name, wrong)
     with pytest.raises(TypeError, match="ndarray"):
         np.array([1.0, 2.0]) * Value(1.0)
     assert (np.array([Value(1.0), Value(2.0)]) @ np.array([Value(3.0), Value(4.0)])).data == 11.0
+
+
+def test_a_node_is_no_number():
+    p = Value(2.0, "p")
+    with pytest.raises(TypeError, match=r"a new node.*p\.data -= 0\.1 \* p\.grad"):
+        p.data = p - 0.1 * p.grad
+    assert p.data == 2.0
+
+
+def test_float_leaves_the_graph():
+    x = Value(1.0)
+    assert (float(x), math.exp(x)) == (1.0, math.e)
+    assert np.array([x], dtype=float).tolist() == [1.0]
+    assert not depends_on(x * 0 + math.exp(x), x.exp())
+    assert grad(x.exp(), x) == math.e
+
+
+def test_numpy_takes_arrays_of_values():
+    x = Value(1.0)
+    (y,) = np.exp(np.array([x]))
+    assert grad(y, x) == math.e
+    with pytest.raises(TypeError, match="Value"):
+        np.exp(x)
 
 
 def test_a_value_is_neither_true_nor_false():
@@ -386,6 +429,12 @@ def test_a_value_is_neither_true_nor_false():
 def test_inputs_have_a_length():
     with pytest.raises(TypeError, match="takes a list of numbers or Values; got map"):
         nn.Neuron(2)(map(Value, [1.0, 2.0]))
+
+
+def test_no_network_is_empty():
+    for build in (lambda: nn.MLP(2, [4, 0]), lambda: nn.MLP(2, []), lambda: nn.Neuron(0)):
+        with pytest.raises(ValueError, match="1 or more|at least one"):
+            build()
 
 
 def test_a_sum_has_no_node_for_its_start():

@@ -106,6 +106,42 @@ def test_bad_input(bad):
         WindowScorer(2, 1)([1.0, "x"])
 
 
+@pytest.mark.parametrize(("bad", "kind", "words"), [
+    (lambda: MLP(2, 4), TypeError, r"nouts of an MLP is a list.*MLP\(2, \[4, 1\]\); got int 4"),
+    (lambda: MLP(2, "41"), TypeError, "nouts of an MLP is a list.*got str '41'"),
+    (lambda: MLP(2, []), ValueError, "at least one layer"),
+    (lambda: MLP(2, [4, 0]), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
+    (lambda: MLP(2, [4.0]), TypeError, "nout, the number of neurons, is a whole number; got float 4.0"),
+    (lambda: MLP(0, [1]), ValueError, "nin, the number of inputs, is 1 or more; got 0"),
+    (lambda: MLP([2], [1]), TypeError, r"nin, .* whole number; got list \[2\]"),
+    (lambda: Layer(2, 0), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
+    (lambda: Layer(2, None), TypeError, "nout, the number of neurons, is a whole number; got NoneType"),
+    (lambda: Neuron(-1), ValueError, "nin, the number of inputs, is 1 or more; got -1"),
+    (lambda: Neuron(2, nonlin="tanh"), TypeError, r"nonlin is True.*got str 'tanh'.*neuron\(x\)\.tanh\(\)"),
+    (lambda: Neuron(2, nonlin=Value.tanh), TypeError, "nonlin is True"),
+    (lambda: MLP(2, [1])([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"list of lists.*\[model\(x\) for x in X\]"),
+    (lambda: MLP(2, [1])(np.ones((5, 2))), TypeError, "list of lists"),
+    (lambda: MLP(2, [1])({1.0, 2.0}), TypeError, "takes a list of numbers or Values; got set"),
+    (lambda: MLP(2, [1])({1.0: 1, 2.0: 2}), TypeError, "got dict"),
+    (lambda: MLP(2, [1])("ab"), TypeError, "got str"),
+    (lambda: MLP(2, [1])(2.0), TypeError, "got float"),
+    (lambda: MLP(2, [1])(Value(2.0)), TypeError, "got Value"),
+    (lambda: MLP(2, [1])([]), ValueError, "takes 2 numbers or Values; got 0"),
+    (lambda: WindowScorer(2, 1)([[1.0], [2.0]]), TypeError, "list of lists"),
+])  # fmt: skip
+def test_sizes_and_inputs_that_are_none(bad, kind, words):
+    with pytest.raises(kind, match=words):
+        bad()
+
+
+def test_sizes_and_inputs_of_every_kind():
+    random.seed(1)
+    for net in (MLP(np.int64(2), np.array([3, 1])), MLP(2, (3, 1)), MLP(2, iter([3, 1]))):
+        x = [0.5, -1.0]
+        same = [net(x), net(tuple(x)), net(np.array(x)), net(list(map(Value, x))), net(list(map(np.array, x)))]
+        assert len({v.data for v in same}) == 1
+
+
 def test_micrograds_signatures():
     random.seed(1)
     net = MLP(2, [16, 16, 1])

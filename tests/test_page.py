@@ -426,6 +426,8 @@ def test_random_graphs_at_random_positions(tab, tmp_path, batch):
          "got -1e+16"),
         (lambda x: x.sqrt() * 2, 0.0, "sqrt has a value at x = 0.0 but no slope, so no gradient "
          "passes there; move the operand away from that point"),
+        (lambda x: 1 / x, 1e-160, "the slope of / at 1.0, x = 1e-160 is too large for a float"),
+        (lambda x: x**-1, 1e-160, "the slope of ** at x = 1e-160, -1.0 is too large for a float"),
     ],
 )  # fmt: skip
 def test_where_the_engine_raises_the_page_says_so(tab, tmp_path, formula, data, message):

@@ -249,6 +249,10 @@ SLOPE = lambda x, out: (1.0,)  # noqa: E731
     (("relu", ONE, SLOPE), ValueError, "there is an operation relu already; give yours a name"),
     (("f", 3.0, SLOPE), TypeError, "value of f is a function; got float 3.0"),
     (("f", ONE, (1.0,)), TypeError, r"partials of f is a function; got tuple \(1.0,\)"),
+    (("+", ONE, SLOPE), ValueError, r"there is an operation \+ already; give yours a name and a symbol"),
+    (("f", ONE, SLOPE, "max"), ValueError, "there is an operation max already"),
+    (("f", ONE, SLOPE, "**"), ValueError, r"there is an operation \*\* already"),
+    (("f", ONE, SLOPE, "×"), ValueError, "there is an operation × already"),
     (("f", lambda: 1.0, SLOPE), TypeError, r"value of f is to take at least one operand; it is value\(\)"),
     (("f", ONE, lambda x: (1.0,)), TypeError,
      r"partials of f is to take 1 operand and then out, the value; it is partials\(x\)"),
@@ -403,6 +407,75 @@ def test_a_mistake_in_the_functions_comes_through_as_it_is(arity):
         primitive("f", partials, value)(x)
 
 
+@pytest.mark.parametrize(("wrong", "words"), [
+    (lambda x: x.exp(), r"which have no exp; instead of x\.exp: math\.exp\(x\)"),
+    (lambda x: x.relu(), r"which have no relu; instead of x\.relu: x is the number itself"),
+    (lambda x: x.data**2, r"which have no data; instead of x\.data: x is the number itself"),
+])  # fmt: skip
+def test_functions_of_values_are_not_there_for_plain_numbers(wrong, words):
+    x = Value(1.0, "x")
+    with pytest.raises(TypeError, match=f"^value and partials of f get plain numbers, {words}"):
+        primitive("f", wrong, SLOPE)(x)
+    x.grad = 3.0
+    for arity in (1, 3):
+        J = primitive("f", lambda *xs: sum(xs), lambda *xs: (wrong(xs[0]),) * (len(xs) - 1))(*[x] * arity)
+        for sweep in (J.backward, lambda: grad(J, x), lambda: grad(J, x, create_graph=True)):
+            with pytest.raises(TypeError, match=f"value and partials of f get plain numbers, {words}"):
+                sweep()
+    assert x.grad == 3.0
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        primitive("f", lambda x: x.nothing_of_the_kind, SLOPE)(x)
+
+
+def test_built_in_functions_take_what_their_partials_take():
+    hypot = primitive("hypot", math.hypot, lambda x, y, out: (x / out, y / out))
+    x, y = Value(3.0), Value(4.0)
+    assert (hypot(x, y).data, grad(hypot(x, y), [x, y])) == (5.0, [0.6, 0.8])
+    with pytest.raises(TypeError, match="^hypot takes 2 operands; got 1$"):
+        hypot(x)
+    sine = primitive("sine", math.sin, lambda x, out: (math.cos(x),))
+    assert grad(sine(y), y) == math.cos(4.0)
+    with pytest.raises(TypeError, match=r"to take at least one operand; it is partials\(out\)"):
+        primitive("hypot", math.hypot, lambda out: (1.0,))
+
+
+def test_an_operation_may_become_a_method():
+    class Number(Value):
+        softplus = SOFTPLUS
+        fma = FMA
+
+    x = Number(0.0)
+    assert x.softplus().data == math.log(2.0)
+    assert (x.fma(2.0, 3.0).data, Number.fma(x, 2.0, 3.0).data) == (3.0, 3.0)
+    assert repr(FMA) == "<operation fma>"
+
+
+class Model:
+    def __init__(self, act):
+        self.w, self.act = Value(3.0, "w"), act
+
+    def __call__(self, x):
+        return self.act(self.w * x)
+
+
+def test_a_model_that_holds_an_operation_is_copied_and_pickled():
+    copied = copy.deepcopy(Model(SOFTPLUS))
+    assert copied.act is SOFTPLUS is copy.copy(SOFTPLUS)
+    assert copied(1.0).data == SOFTPLUS(3.0).data
+    for name in ("double", "two of it"):  # no module knows it by that name
+        act = primitive(name, doubled, doubled_slope, symbol="2×", explanation="two of it")
+        again = pickle.loads(pickle.dumps(Model(act)))
+        J = again(5.0)
+        assert (J.data, J.op, J._primitive.explanation) == (30.0, "2×", "two of it")
+        assert grad(J, again.w) == 10.0
+    together = pickle.loads(pickle.dumps([act, Model(act), Model(act)]))
+    assert together[0] is together[1].act is together[2].act
+    with pytest.raises(
+        pickle.PicklingError, match="softplus cannot be pickled.*its value is found by none"
+    ):
+        pickle.dumps(Model(SOFTPLUS))
+
+
 # ---- Pictures and words -----------------------------------------------------------------------
 
 
@@ -413,7 +486,7 @@ def test_it_is_drawn_with_its_symbol_and_typeset_names():
     assert "<b>x³</b>" in text
     assert "<b><i>J</i></b> = fma(8, <i>x</i><sub>1</sub>, 1)" in text
     assert "×12" in text
-    for symbol in ("**", "-", "+", "/", "<b>&", "\\N", "{a}"):
+    for symbol in ("***", "--", "a+b", "1/", "<b>&", "\\N", "{a}"):
         f = primitive("f", lambda *xs: sum(xs), lambda *xs: (1.0,) * (len(xs) - 1), symbol=symbol)
         for operands in ([x], [x, x], [x, x, x]):
             J = f(*operands)
@@ -676,10 +749,19 @@ def test_two_operations_of_one_name_are_told_apart(tab, tmp_path):
 @pytest.mark.parametrize("f", ONLY_FLOATS, ids=lambda f: f.__name__)
 def test_what_a_browser_cannot_compute_is_refused_by_name(f, tmp_path):
     J = f(*[Value(0.5, f"x_{i}") for i in range(ONLY_FLOATS[f])])
-    message = rf"cannot show {f.__name__}.*\+ - \* / \*\* alone.*or use draw"
-    with pytest.raises(TypeError, match=message):
+    why = "compares its operands" if f in (CLAMP, LOGADDEXP) else "calls something else, such as a function of math"
+    message = rf"cannot show {f.__name__}.*but its value {why}.*\+ - \* / \*\* alone.*or use draw"
+    with pytest.raises(TypeError, match=message) as told:
         page(J, tmp_path / "x.html")
+    assert "JavaScript," in str(told.value)
+    assert not re.search(r"not JavaScript|Error|\brow\b|object", str(told.value))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_says_which_function_is_in_the_way():
+    half = primitive("half", lambda x: x * x, lambda x, out: (math.sqrt(x),))
+    with pytest.raises(TypeError, match="but one of its partials calls something else"):
+        page(half(1.0))
 
 
 def test_random_graphs_on_the_page(tab, tmp_path):

@@ -20,7 +20,7 @@ of a gradient is a reverse sweep too, whose numbers are Values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Literal, SupportsFloat, TypeAlias, overload
 
 from tinygrad_margin.engine import (
@@ -31,10 +31,12 @@ from tinygrad_margin.engine import (
     adjoints,
     as_node,
     as_number,
+    check_slopes,
     constant,
     local_derivatives,
     no_slope,
     power,
+    row_for,
     topological_order,
 )
 from tinygrad_margin.notation import brief
@@ -84,18 +86,28 @@ def grad(
         >>> grad(grad(s**4, s, create_graph=True), s)       # 12s²
         1.08
     """
-    if isinstance(wrt, Value):
-        return _gradient_graph(J, [wrt])[0] if create_graph else grad(J, [wrt])[0]
-    if isinstance(wrt, str) or not isinstance(wrt, Iterable):
-        raise TypeError(f"grad(J, wrt) takes Values for wrt; got {type(wrt).__name__} {wrt!r:.60}")
-    asked = [as_node(node, "grad(J, wrt)") for node in wrt]
+    if not isinstance(create_graph, bool):
+        raise TypeError(
+            "create_graph is True (the gradient as Values) or False (as floats); got "
+            f"{type(create_graph).__name__} {create_graph!r:.60}"
+        )
+    asked = _asked(J, wrt, "grad(J, wrt)")
     if create_graph:
-        return _gradient_graph(J, asked)
-    totals = adjoints(as_node(J, "grad(J, wrt)"), missing=math.nan)
+        graphs = _gradient_graph(J, asked)
+        return graphs[0] if isinstance(wrt, Value) else graphs
+    totals = adjoints(J, wrt=asked)
     found = [totals.get(node, 0.0) for node in asked]
-    if any(map(math.isnan, found)):  # a missing slope, or a nan that the data brought along
-        adjoints(J)
-    return found
+    return found[0] if isinstance(wrt, Value) else found
+
+
+def _asked(J: object, wrt: object, what: str) -> list[Value]:
+    """What wrt names, one Value or several; TypeError if there is something else in it."""
+    as_node(J, what)
+    if isinstance(wrt, Value):
+        return [wrt]
+    if isinstance(wrt, str) or not isinstance(wrt, Iterable):
+        raise TypeError(f"{what} takes Values for wrt; got {type(wrt).__name__} {wrt!r:.60}")
+    return [as_node(node, what) for node in wrt]
 
 
 def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
@@ -117,10 +129,8 @@ def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
         >>> hessian(a * a * b, [a, b])                      # 2b, 2a; 2a, 0
         [[6.0, 4.0], [4.0, 0.0]]
     """
-    asked = [wrt] if isinstance(wrt, Value) else wrt
-    if not isinstance(asked, str) and isinstance(asked, Iterable):
-        asked = list(asked)
-    return [grad(slope, asked) for slope in grad(J, asked, create_graph=True)]
+    asked = _asked(J, wrt, "hessian(J, wrt)")
+    return [grad(slope, asked) for slope in _gradient_graph(J, asked)]
 
 
 def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
@@ -163,7 +173,8 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     for node in topological_order(J):
         if not speeds.keys().isdisjoint(node.parents):
             total = 0.0
-            for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
+            derivatives = local_derivatives(node, wanted=speeds)
+            for parent, derivative in zip(node.parents, derivatives, strict=True):
                 if parent in speeds:
                     total += derivative * speeds[parent]
             if total != 0.0:
@@ -174,14 +185,15 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
 def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     """∂J/∂wrt as Values: ``adjoints`` over the nodes that depend on any of wrt, with Terms."""
     totals: dict[Value, Term] = dict.fromkeys(wrt, 0.0)
-    order = topological_order(as_node(J, "grad(J, wrt)"))
-    rows = set()
+    order = topological_order(J)
+    rows: dict[Primitive, Value] = {}
     for node in order:
         if not totals.keys().isdisjoint(node.parents):
             totals[node] = 0.0
-            rows.add(node._primitive)
-    for row in rows:
+            rows.setdefault(node._primitive, node)
+    for row, node in rows.items():
         if not has_generic_partials(row):  # math.exp(x) makes a number of x: its slope is lost
+            local_derivatives(node)  # what else is wrong with it says so here
             raise TypeError(
                 f"the partials of {row.name} are plain numbers, not Values, so its slope has no "
                 "graph: write them with + - * / ** alone, or ask for grad without create_graph"
@@ -193,24 +205,30 @@ def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
         if totals.keys().isdisjoint(node.parents):
             continue
         upstream = totals[node]
-        for parent, slope in zip(node.parents, _local_terms(node, asked), strict=True):
+        for parent, slope in zip(node.parents, _local_terms(node, asked, totals), strict=True):
             if parent in totals:
                 totals[parent] = _plus(totals[parent], _times(upstream, slope))
     found = (totals[node] for node in wrt)
     return [total if isinstance(total, Value) else constant(total) for total in found]
 
 
-def _local_terms(node: Value, asked: set[Value]) -> tuple[Term, ...]:
+def _local_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> tuple[Term, ...]:
     """∂node/∂parent for each of its parents. A number in the formula goes in as a number.
 
     So the exponent of x² is 2, and no log of x is asked for; unless the number is itself in wrt.
     """
+    row = row_for(node, wanted)
+    if row.slopes is not None:
+        return row.slopes
     operands = [
         parent.data if parent._primitive is CONSTANT and parent not in asked else parent
         for parent in node.parents
     ]
     try:
-        return node._primitive.partials(VALUES, *operands, node)
+        found = row.partials(VALUES, *operands, node)
+        if not all(map(math.isfinite, map(_number, found))):
+            check_slopes(list(map(_number, found)), node, wanted)
+        return found
     except (ArithmeticError, ValueError) as error:
         raise no_slope(error, node) from None
 
@@ -248,7 +266,7 @@ def _function(name: str) -> Any:
 
 # x · log y at y = 0, where it is 0 and has no slope. No row of the table: nobody types it.
 XLOGY = Primitive(
-    "xlogy", "xlogy", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
+    "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
 )
 _xlogy = _binary(XLOGY)
 

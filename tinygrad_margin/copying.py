@@ -31,7 +31,7 @@ from tinygrad_margin.ops import Primitive
 if TYPE_CHECKING:
     from tinygrad_margin.engine import Value
 
-_ENGINE = {"data", "grad", "_a", "_b", "_primitive"}  # the slots that are copied one by one
+_ENGINE = {"_data", "_grad", "_a", "_b", "_primitive"}  # the slots that are copied one by one
 
 
 def shallow(node: Value) -> Value:
@@ -146,14 +146,14 @@ def _at(graph: _Unpickled, place: int) -> Value:
 def _node(kind: type[Value], primitive: Primitive, data: float, grad: float) -> Value:
     """A node, still without operands."""
     node = object.__new__(kind)
-    node.data, node.grad, node._primitive = data, grad, primitive
+    node._data, node._grad, node._primitive = data, grad, primitive
     node._a = node._b = None
     return node
 
 
 def _own(node: Value) -> tuple[type[Value], Primitive, float, float]:
     """What ``_node`` takes."""
-    return type(node), node._primitive, node.data, node.grad
+    return type(node), node._primitive, node._data, node._grad
 
 
 def _connect(node: Any, operands: Sequence[Value]) -> None:

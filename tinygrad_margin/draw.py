@@ -17,13 +17,13 @@ from __future__ import annotations
 import html
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import graphviz
 
-from tinygrad_margin.engine import Value, as_node
+from tinygrad_margin.engine import Value, as_node, topological_order
 from tinygrad_margin.moment import Arrow, Moment, end, scene
 from tinygrad_margin.notation import brief, glyph, number, typeset, written
 from tinygrad_margin.render import effort, file_format, layout, write_whole
@@ -111,7 +111,7 @@ def draw(
         to: a file to write as well: .svg, .png, .pdf, or .dot / .gv for the text. It is written
             whole or not at all.
         direction: where the values flow: "LR" (left to right), "RL", "TB" or "BT".
-        gradients: show the gradient.
+        gradients: show the gradient; False: no partial derivative is asked for.
         precision: significant digits.
         max_nodes: the largest graph to draw.
 
@@ -120,7 +120,7 @@ def draw(
         need no ``dot`` executable.
 
     Raises:
-        TypeError: J is no Value.
+        TypeError: J is no Value, or gradients neither True nor False.
         ValueError: more than max_nodes nodes, an unknown direction or format, precision not in 1
             to 17.
         OSError: the file cannot be written.
@@ -132,8 +132,10 @@ def draw(
         >>> print(draw(x * x, gradients=False).source.count("->"))
         2
     """
-    return draw_moment(J, end(as_node(J, "draw(J)")), to, direction=direction, gradients=gradients,
-                       precision=precision, max_nodes=max_nodes)  # fmt: skip
+    order = topological_order(as_node(J, "draw(J)"))
+    nothing = Moment(frozenset(order), None, dict.fromkeys(order, 0.0))
+    return draw_moment(J, nothing if gradients is False else end(J), to, direction=direction,
+                       gradients=gradients, precision=precision, max_nodes=max_nodes)  # fmt: skip
 
 
 def draw_moment(
@@ -149,6 +151,10 @@ def draw_moment(
     """The graph of J at a moment of the reverse sweep; otherwise as ``draw``."""
     if direction not in _DIRECTIONS:
         raise ValueError(f"direction is one of {', '.join(_DIRECTIONS)}; got {direction!r:.60}")
+    if not isinstance(gradients, bool):
+        raise TypeError(
+            f"gradients is True or False; got {type(gradients).__name__} {gradients!r:.60}"
+        )
     if type(precision) is not int or not 1 <= precision <= 17:
         raise ValueError(f"precision is a number of digits from 1 to 17; got {precision!r:.60}")
     if to is not None:
@@ -182,11 +188,20 @@ def beside(
         to: a file to write as well.
         precision: significant digits.
 
+    Raises:
+        TypeError: graphs is no mapping, or one of them no Value.
+        ValueError, OSError, RendererNotFound, TimeoutError: as ``draw``.
+
     Example:
         >>> a = Value(2.0, "a")
         >>> print(beside({"a sum": a + a, "a product": a * a}).source.count("label=<a "))
         2
     """
+    if not isinstance(graphs, Mapping):
+        raise TypeError(
+            'beside(graphs) takes a mapping from captions to roots, {"met": J, "violated": K}; got '
+            f"{type(graphs).__name__} {graphs!r:.60}"
+        )
     if to is not None:
         file_format(to, "draw", _FORMATS)  # an unknown one is refused before any work is done
     both = Picture(graph_attr=_LAYOUT | {"rankdir": "TB"})

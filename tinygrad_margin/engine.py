@@ -14,8 +14,9 @@ gradient.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from itertools import repeat
 from numbers import Real
 from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
@@ -23,6 +24,7 @@ from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
 from tinygrad_margin import copying, ops
 from tinygrad_margin.notation import brief
 from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.refusals import RECORDED, Refusals, described, not_set, read_only
 
 
 class SlopeError(ValueError, ZeroDivisionError):
@@ -46,11 +48,6 @@ NO_SLOPE = (
 )
 SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
 
-_RECORDED = (
-    "Operands and operation are recorded as you compute: a + b. For an operation of your own, with "
-    "its derivative, see tinygrad_margin.primitive."
-)
-
 LEAF, CONSTANT = ops.LEAF, ops.CONSTANT
 
 Operand: TypeAlias = "Value | SupportsFloat"
@@ -58,23 +55,26 @@ _Operation = TypeVar("_Operation", bound=Callable[..., "Value"])
 _new = object.__new__
 
 
-def as_number(x: object, what: str) -> float:
+def as_number(x: object, what: str, hint: str = "") -> float:
     """x as a float; TypeError unless it is one real number."""
+    if type(x) is float:
+        return x
     kind = getattr(getattr(x, "dtype", None), "kind", "")
     if isinstance(x, Real) or (getattr(x, "shape", None) == () and kind and kind in "biuf"):
         try:
             return float(cast(SupportsFloat, x))
         except OverflowError:
             raise OverflowError(f"{what} takes a number that fits a float; got {x!r:.60}") from None
-    hint = " It is a Value already: use it as it is, or its .data." if isinstance(x, Value) else ""
+    if not hint and isinstance(x, Value):
+        hint = " It is a Value already: use it as it is, or its .data."
+    if callable(x):
+        hint = " Is a call missing: x.relu() for x.relu?"
     raise TypeError(f"{what} takes a real number; got {type(x).__name__} {x!r:.60}.{hint}")
 
 
 def constant(x: float) -> Value:
     """A number in a formula: a leaf that nobody asks a gradient of."""
-    node = Value(x)
-    node._primitive = CONSTANT
-    return node
+    return node_of(CONSTANT, (), float(x))
 
 
 def _operand(x: object, primitive: Primitive) -> Value:
@@ -90,12 +90,12 @@ def _unary(primitive: Primitive) -> Callable[[Value], Value]:
 
     def operation(a: Value) -> Value:
         try:
-            data = value(FLOATS, a.data)
+            data = value(FLOATS, a._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a) from None
         node = _new(Value)
-        node.data = data
-        node.grad = 0.0
+        node._data = data
+        node._grad = 0.0
         node._a = a
         node._b = None
         node._primitive = primitive
@@ -112,12 +112,12 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
         if type(b) is not Value:
             b = _operand(b, primitive)
         try:
-            data = value(FLOATS, a.data, b.data)
+            data = value(FLOATS, a._data, b._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a, b) from None
         node = _new(Value)
-        node.data = data
-        node.grad = 0.0
+        node._data = data
+        node._grad = 0.0
         node._a = a
         node._b = b
         node._primitive = primitive
@@ -129,9 +129,9 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
 def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Value:
     """The node that a row makes of these operands, any number of them, with this value."""
     node = _new(Value)
-    node.data, node.grad, node._primitive = data, 0.0, primitive
+    node._data, node._grad, node._primitive = data, 0.0, primitive
     if len(operands) <= 2:
-        node._a, node._b = (*operands, None)[:2]
+        node._a, node._b = (*operands, None, None)[:2]
     else:  # _a and _b stay unset: who reads them, where time counts, learns it by an AttributeError
         node._operands = tuple(operands)
     return node
@@ -141,7 +141,7 @@ def applied(primitive: Primitive, *operands: Operand) -> Value:
     """The operation on Values that a row stands for, whatever the number of its operands."""
     nodes = [_operand(x, primitive) for x in operands]
     try:
-        data = primitive.value(FLOATS, *(node.data for node in nodes))
+        data = primitive.value(FLOATS, *(node._data for node in nodes))
     except (ArithmeticError, ValueError) as error:
         raise _undefined(error, primitive, *nodes) from error.__cause__
     return node_of(primitive, nodes, data)
@@ -180,20 +180,17 @@ def power(a: Operand, b: Operand) -> Value:
     return _BINARY["pow_of_number" if a._primitive is CONSTANT else "pow"](a, b)
 
 
-class Value:
+class Value(Refusals):
     """A number that remembers how it was computed: a node of a graph.
+
+    It is equal to itself alone, whatever its data: ``x.data == 3.0`` compares the numbers.
 
     Args:
         data: a real number: int, float, bool, a NumPy scalar or 0-d array.
         label: the node's name in pictures and words; may be set later.
 
-    Attributes:
-        data: the value, a float.
-        grad: ∂J/∂self once ``J.backward()`` has run; 0.0 before.
-        label: the name, ``""`` where there is none.
-
     Raises:
-        TypeError: data is no real number, or label is no text.
+        TypeError: data is no real number, or label is no text, here or when they are set later.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -203,29 +200,81 @@ class Value:
         (Value(data=10.0, grad=1.0), Value(data=3.0, grad=6.0, label='x'))
     """
 
-    __slots__ = ("data", "grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
+    __slots__ = ("_data", "_grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
     __array_ufunc__ = None  # NumPy hands over: np.float64(2) * v is v.__rmul__(2)
 
-    label: str = ""  # in the instance's __dict__ once set: most nodes have none
+    _label: str = ""  # in the instance's __dict__ once set: most nodes have none
 
-    data: float
-    grad: float
+    _data: float
+    _grad: float
     _a: Value | None  # the operands, in two slots: a tuple for each node costs time and memory
     _b: Value | None
     _operands: tuple[Value, ...]  # more than two: in the __dict__, and the two slots are unset
     _primitive: Primitive
 
-    def __init__(self, data: SupportsFloat, label: str = "", *rest: NoReturn) -> None:
-        if rest or not isinstance(label, str):
-            got = ", ".join(f"{x!r:.60}" for x in (label, *rest))
-            hint = f" {_RECORDED}" if rest or isinstance(label, (tuple, list, set)) else ""
-            raise TypeError(f"the label of a Value is one text, its name; got {got}.{hint}")
-        self.data = as_number(data, "Value(data)")
-        self.grad = 0.0
+    def __init__(
+        self, data: SupportsFloat, label: str = "", *rest: NoReturn, **unknown: NoReturn
+    ) -> None:
+        if rest or unknown:
+            raise _besides(label, *rest, **unknown)
+        self._data = as_number(data, "Value(data)")
+        self._grad = 0.0
         self._a = self._b = None
         self._primitive = LEAF
-        if label:
+        if not isinstance(label, str) or label:
             self.label = label
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the hash by identity, where a subclass has an ``==`` of its own.
+
+        The engine's sets and dictionaries of nodes ask ``==`` only where two hashes are equal.
+        """
+        super().__init_subclass__(**options)
+        cls.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+    @property
+    def data(self) -> float:
+        """The value, a float; may be set, to one real number."""
+        return self._data
+
+    @data.setter
+    def data(self, data: float) -> None:
+        self._data = data if type(data) is float else self._number("data", data)
+
+    @property
+    def grad(self) -> float:
+        """∂J/∂self once ``J.backward()`` has run, 0.0 before; may be set, to one real number."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: float) -> None:
+        self._grad = grad if type(grad) is float else self._number("grad", grad)
+
+    def _number(self, attribute: str, x: object) -> float:
+        """x as a float, for data or grad."""
+        name = brief(self.label) or "w"
+        hint = f" To start anew: {name}.grad = 0.0, or zero_grad()" if attribute == "grad" else ""
+        if isinstance(x, Value):
+            hint = (
+                " An expression of Values is a new node; a step of gradient descent computes with "
+                f"the numbers: {name}.data -= 0.1 * {name}.grad"
+            )
+        return as_number(x, f"{name}.{attribute}", hint)
+
+    @property
+    def label(self) -> str:
+        """The name, ``""`` where there is none; may be set, to one text."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        if not isinstance(label, str):
+            hint = f" {RECORDED}" if isinstance(label, (tuple, list, set)) else ""
+            raise TypeError(
+                f"the label of a Value is one text, its name; got {type(label).__name__} "
+                f"{label!r:.60}.{hint}"
+            )
+        self._label = label
 
     @property
     def parents(self) -> tuple[Value, ...]:
@@ -237,10 +286,18 @@ class Value:
         except AttributeError:
             return self._operands
 
+    @parents.setter
+    def parents(self, _: NoReturn) -> None:
+        raise not_set("parents")
+
     @property
     def op(self) -> str:
         """The symbol of the operation that made this node; ``""`` for a leaf."""
         return self._primitive.symbol
+
+    @op.setter
+    def op(self, _: NoReturn) -> None:
+        raise not_set("op")
 
     @property
     def is_at_kink(self) -> bool:
@@ -248,7 +305,7 @@ class Value:
         return case(self) == 1
 
     # What code written for micrograd asks for: trace and draw_dot, and a sweep done by hand.
-    _prev, _op = parents, op
+    _prev, _op = read_only("_prev", parents), read_only("_op", op)
 
     @property
     def _backward(self) -> Callable[[], None]:
@@ -256,13 +313,13 @@ class Value:
 
         def backward() -> None:
             for parent, derivative in zip(self.parents, local_derivatives(self), strict=True):
-                parent.grad += self.grad * derivative
+                parent._grad += self._grad * derivative
 
         return backward
 
     @_backward.setter
-    def _backward(self, backward: object) -> None:
-        raise AttributeError(f"the _backward of a node comes from the table of ops. {_RECORDED}")
+    def _backward(self, _: NoReturn) -> None:
+        raise AttributeError(f"the _backward of a node comes from the table of ops. {RECORDED}")
 
     # For copy.copy, copy.deepcopy and pickle.
     __copy__, __deepcopy__, __reduce_ex__ = copying.shallow, copying.deep, copying.reduced
@@ -277,12 +334,15 @@ class Value:
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
-        add_gradients(_sweep(self))
+        totals = _sweep(self)
+        if not all(map(math.isfinite, totals.values())):
+            adjoints(self)  # which says so if a slope is too large
+        add_gradients(totals)
 
     def zero_grad(self) -> None:
         """Set ``grad`` to 0.0 in the whole graph under this node."""
         for node in topological_order(self):
-            node.grad = 0.0
+            node._grad = 0.0
 
     __add__ = _BINARY["add"]
     __sub__, __rsub__ = _BINARY["sub"], _reflected(ops.SUB)
@@ -312,28 +372,16 @@ class Value:
         return power(other, self)
 
     def __float__(self) -> float:
-        return float(self.data)
+        return self._data
+
+    def __format__(self, form: str) -> str:
+        """``f"{v:.3f}"`` is the number in that form, and ``f"{v}"`` what ``print(v)`` prints."""
+        return format(self._data, form) if form else str(self)
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
-        grad = 0.0 if self.grad == 0.0 else self.grad  # not -0.0
-        return f"Value(data={self.data}, grad={grad}{label})"
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            f"{_described(self)} is neither true nor false: an `if` on it would leave no trace "
-            "in the graph. Ask `v.data > 0` for the number, or use maximum, minimum or relu, "
-            "which are nodes."
-        )
-
-    def _no_order(self, other: object) -> bool:
-        raise TypeError(
-            f"{_described(self)} is not compared with <, >, max() or min(): Python's max would "
-            "pick one operand and record no node, so the other would vanish from the graph. Use "
-            "maximum(a, b) or minimum(a, b); to compare the numbers, use v.data."
-        )
-
-    __lt__ = __le__ = __gt__ = __ge__ = _no_order
+        grad = 0.0 if self._grad == 0.0 else self._grad  # not -0.0
+        return f"Value(data={self._data}, grad={grad}{label})"
 
 
 def maximum(a: Operand, b: Operand) -> Value:
@@ -385,12 +433,16 @@ def topological_order(J: Value) -> list[Value]:
     return list(order)
 
 
-def local_derivatives(node: Value, missing: float | None = None) -> tuple[float, ...]:
+def local_derivatives(
+    node: Value, missing: float | None = None, wanted: Container[Value] | None = None
+) -> tuple[float, ...]:
     """∂node/∂parent for each of ``node.parents``, from the table.
 
     Args:
         node: the node.
         missing: what to give for each if one of them does not exist; None: raise.
+        wanted: holds the operands whose derivative is asked for, of the others any number is given;
+            None: all but the constants.
 
     Raises:
         SlopeError, OverflowError: one of them does not exist, or is too large for a float.
@@ -399,21 +451,56 @@ def local_derivatives(node: Value, missing: float | None = None) -> tuple[float,
         >>> local_derivatives(Value(3.0) * Value(4.0))
         (4.0, 3.0)
     """
+    row = node._primitive if wanted is None else row_for(node, wanted)
+    if row.slopes is not None:
+        return row.slopes
     try:
-        operands = (parent.data for parent in node.parents)
-        return node._primitive.partials(FLOATS, *operands, node.data)
+        operands = [parent._data for parent in node.parents]
+        found = row.partials(FLOATS, *operands, node._data)
+        if not all(map(math.isfinite, found)):
+            check_slopes(found, node, wanted)
+        return found
     except (ArithmeticError, ValueError) as error:
         if missing is not None:
             return (missing,) * len(node.parents)
         raise no_slope(error, node) from error.__cause__
 
 
-def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
+def row_for(node: Value, wanted: Container[Value]) -> Primitive:
+    """The row that asks for the slopes in the wanted operands, and no other."""
+    rows = ops.ASKING.get(node._primitive)
+    if rows is None:
+        return node._primitive
+    first, second = (parent in wanted for parent in node.parents)
+    return rows[first + 2 * second - 1]
+
+
+def check_slopes(
+    found: Sequence[float], node: Value, wanted: Container[Value] | None = None
+) -> None:
+    """Raise if a slope that is wanted is no finite number, where operands and value are."""
+    slopes = [
+        slope
+        for parent, slope in zip(node.parents, found, strict=True)
+        if (parent._primitive is not CONSTANT if wanted is None else parent in wanted)
+    ]
+    if not all(math.isfinite(each._data) for each in (node, *node.parents)):
+        return
+    if any(map(math.isnan, slopes)):
+        raise ValueError("a slope is nan")
+    if any(map(math.isinf, slopes)):
+        raise OverflowError("a slope is infinite")
+
+
+def adjoints(
+    J: Value, missing: float | None = None, wrt: Iterable[Value] | None = None
+) -> dict[Value, float]:
     """∂J/∂node for every node of J's graph, in topological order; no ``grad`` is touched.
 
     Args:
         J: the root.
         missing: what to take for a local derivative that does not exist; None: raise.
+        wrt: only for the nodes that a path leads to from one of these; no other slope is asked for.
 
     Raises:
         SlopeError, OverflowError: as ``local_derivatives``, unless ``missing`` is given.
@@ -423,13 +510,30 @@ def adjoints(J: Value, missing: float | None = None) -> dict[Value, float]:
         >>> adjoints(x * x)[x]
         6.0
     """
-    totals = dict.fromkeys(topological_order(J), 0.0)
-    totals[J] = 1.0
+    order = topological_order(J)
+    totals = dict.fromkeys(order if wrt is None else _led_to(order, set(wrt)), 0.0)
+    if J in totals:
+        totals[J] = 1.0
+    wanted, reached = None if wrt is None else totals, totals.keys()
     for node, upstream in reversed(totals.items()):
-        derivatives = local_derivatives(node, missing)
-        for parent, derivative in zip(node.parents, derivatives, strict=True):
-            totals[parent] += upstream * derivative
+        parents = node.parents
+        if reached.isdisjoint(parents):
+            continue
+        derivatives = local_derivatives(node, missing, wanted)
+        for parent, derivative in zip(parents, derivatives, strict=True):
+            if parent in totals:
+                totals[parent] += upstream * derivative
     return totals
+
+
+def _led_to(order: Sequence[Value], starts: Set[Value]) -> dict[Value, None]:
+    """The nodes of an order that a path leads to from one of some, and these."""
+    found: dict[Value, None] = {}
+    reached = found.keys()
+    for node in order:
+        if node in starts or not reached.isdisjoint(node.parents):
+            found[node] = None
+    return found
 
 
 def _inner_nodes(J: Value, zero: float) -> list[Value]:
@@ -443,14 +547,14 @@ def _inner_nodes(J: Value, zero: float) -> list[Value]:
     node: Any = J
     while True:
         path.append(node)
-        node.grad = zero
+        node._grad = zero
         a = node._a
-        if a.grad is not zero and a._a is not None:
+        if a._grad is not zero and a._a is not None:
             node = a
             continue
         while True:  # the first operand is done: see to the second, then to the node itself
             b = node._b
-            if b is not None and b.grad is not zero and b._a is not None:
+            if b is not None and b._grad is not zero and b._a is not None:
                 node = b
                 break
             order.append(path.pop())
@@ -472,37 +576,37 @@ def _sweep(J: Value) -> dict[Value, float]:
         pass
     if not order:  # some node has more than two operands
         return _sweep_any(J)
-    J.grad = 1.0
+    J._grad = 1.0
     try:
         for node in reversed(order):
-            upstream = node.grad
+            upstream = node._grad
             primitive = node._primitive
             a = node._a
             b = node._b
             if b is None:
-                (slope,) = primitive.slopes or primitive.partials(FLOATS, a.data, node.data)
+                (slope,) = primitive.slopes or primitive.partials(FLOATS, a._data, node._data)
             else:
                 slope, slope_b = primitive.slopes or primitive.partials(
-                    FLOATS, a.data, b.data, node.data
+                    FLOATS, a._data, b._data, node._data
                 )
             # Where the slope is 1 the very same float goes on: most of a network is sums.
             flow = upstream if slope == 1.0 else upstream * slope
-            so_far = a.grad
+            so_far = a._grad
             if so_far is zero:
-                a.grad = flow
+                a._grad = flow
             elif a._a is None:
                 leaves[a] = leaves.get(a, 0.0) + flow
             else:
-                a.grad = so_far + flow
+                a._grad = so_far + flow
             if b is not None:
                 flow = upstream if slope_b == 1.0 else upstream * slope_b
-                so_far = b.grad
+                so_far = b._grad
                 if so_far is zero:
-                    b.grad = flow
+                    b._grad = flow
                 elif b._a is None:
                     leaves[b] = leaves.get(b, 0.0) + flow
                 else:
-                    b.grad = so_far + flow
+                    b._grad = so_far + flow
     except (ArithmeticError, ValueError) as error:
         raise no_slope(error, node) from error.__cause__
     return leaves
@@ -513,7 +617,7 @@ def _sweep_any(J: Value) -> dict[Value, float]:
     totals = adjoints(J)
     for node, total in totals.items():
         if node.parents:
-            node.grad = total
+            node._grad = total
     return {node: total for node, total in totals.items() if not node.parents}
 
 
@@ -524,15 +628,15 @@ def case(node: Value) -> int | None:
     """
     if node._primitive.cases is None:
         return None
-    a, b, *_ = (*(parent.data for parent in node.parents), 0.0)
+    a, b, *_ = (*(parent._data for parent in node.parents), 0.0)
     return 0 if a > b else 1 if a == b else 2 if a < b else None
 
 
 def add_gradients(totals: Mapping[Value, float]) -> None:
     """Add to each node's ``grad``, to all of them or to none."""
-    new = [node.grad + total for node, total in totals.items()]
+    new = [node._grad + total for node, total in totals.items()]
     # In one call into C, so that an interrupt comes before all of it or after.
-    deque(map(setattr, totals, repeat("grad"), new), maxlen=0)
+    deque(map(setattr, totals, repeat("_grad"), new), maxlen=0)
 
 
 def as_node(x: object, what: str) -> Value:
@@ -542,9 +646,14 @@ def as_node(x: object, what: str) -> Value:
     return x
 
 
-def _described(node: Value) -> str:
-    """A node in an error message."""
-    return f"{brief(node.label)} = {node.data}" if node.label else f"{node.data}"
+def _besides(*given: object, **named: object) -> Exception:
+    """The error for what else is given to Value."""
+    got = [f"{x!r:.60}" for x in given if not isinstance(x, str) or x]
+    got += [f"{name}={x!r:.60}" for name, x in named.items()]
+    return TypeError(
+        "Value(data, label) takes a number and one text, its name; got, besides the number, "
+        f"{', '.join(got) or 'too much'}. {RECORDED}"
+    )
 
 
 def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exception:
@@ -552,7 +661,7 @@ def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exce
     kind, template = type(error), NEEDS
     if isinstance(error, OverflowError):
         kind, template = OverflowError, TOO_LARGE
-    got = ", ".join(map(_described, operands))
+    got = ", ".join(map(described, operands))
     domain = primitive.domain.replace("{error}", str(error)) or error
     return kind(template.format(symbol=primitive.symbol, domain=domain, operands=got))
 
@@ -564,5 +673,5 @@ def no_slope(error: Exception, node: Value) -> Exception:
     if isinstance(error, OverflowError):
         kind, template = OverflowError, SLOPE_TOO_LARGE
     name = f" (the node {brief(node.label)})" if node.label else ""
-    got = ", ".join(map(_described, node.parents))
+    got = ", ".join(map(described, node.parents))
     return kind(template.format(symbol=node.op, name=name, operands=got))

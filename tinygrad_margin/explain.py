@@ -181,7 +181,7 @@ def _big(count: int) -> str:
 
 def _derivative(edge: Edge) -> float:
     """The local derivative along an edge."""
-    return local_derivatives(edge.node)[edge.place]
+    return local_derivatives(edge.node, wanted={edge.parent})[edge.place]
 
 
 def _product(path: Sequence[Edge]) -> float:

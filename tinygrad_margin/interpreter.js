@@ -185,7 +185,17 @@ class Graph {
   partials(i, values) {
     if (!this.rows[i]) return [];
     const operands = this.nodes[i].in.map((operand) => values[operand]);
-    return this.rows[i].partials(...operands, values[i]);
+    const slopes = this.rows[i].partials(...operands, values[i]);
+    this.checkSlopes(slopes, i, [...operands, values[i]]);
+    return slopes;
+  }
+
+  // As engine.check_slopes: a constant's slope is not asked for.
+  checkSlopes(slopes, i, given) {
+    if (slopes.every(Number.isFinite) || !given.every(Number.isFinite)) return;
+    const asked = slopes.filter((_, place) => this.nodes[this.nodes[i].in[place]].op !== "constant");
+    if (asked.some(Number.isNaN)) outside("a slope is nan");
+    if (!asked.every(Number.isFinite)) throw new EngineError("OverflowError", "a slope is infinite");
   }
 
   // What print(step) says.

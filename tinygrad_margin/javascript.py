@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_margin.ops import Primitive, is_in_table
-from tinygrad_margin.source import Functions, Source
+from tinygrad_margin.source import Functions, NotWrittenError, Source
 
 
 class JavaScript(Source):
@@ -67,16 +67,20 @@ def functions(row: Primitive) -> str:
     """
     names = ["a", "b", *(f"x{i}" for i in range(2, row.arity))][: row.arity]
     operands, m = list(map(JavaScript, names)), Functions(JavaScript)
+    part = "its value"
     try:
         value = JavaScript.of(row.value(m, *operands)).text
+        part = "one of its partials"
         partials = row.partials(m, *operands, JavaScript("out"))
         slopes = ", ".join(JavaScript.of(slope).text for slope in partials)
     except Exception as error:
+        other = "calls something else, such as a function of math or of numpy"
+        reason = error if isinstance(error, NotWrittenError) else other
         raise TypeError(
             f"a page cannot show {row.name}: a browser computes it from JavaScript, which is "
-            f"written from its value and partials, and these use more than + - * / ** "
-            f"({type(error).__name__}: {error}). Write them with + - * / ** alone, without math "
-            "and if; or use draw or animate, which need no JavaScript"
+            f"written from its value and partials if they are formulas of + - * / **; but {part} "
+            f"{reason}. Write both with + - * / ** alone, without math and if; or use draw or "
+            "animate, which need no JavaScript"
         ) from error
     given = ", ".join(names)
     return f"{{value: ({given}) => {value}, partials: ({given}, out) => [{slopes}]}}"

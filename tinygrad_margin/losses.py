@@ -88,7 +88,8 @@ def multiclass_margin_loss(
         J; with a single class a 0 that depends on nothing.
 
     Raises:
-        TypeError: a score or delta is neither Value nor number, or target is no index.
+        TypeError: scores is no list; a score or delta is neither Value nor number, or target is
+            no index.
         ValueError: target is out of range; delta is negative or not finite.
 
     Source: Weston and Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999).
@@ -97,6 +98,11 @@ def multiclass_margin_loss(
         >>> multiclass_margin_loss([3.5, 5.0, -1.5], 0).data
         2.5
     """
+    if isinstance(scores, (str, Value)) or not isinstance(scores, Iterable):
+        raise TypeError(
+            "scores of multiclass_margin_loss is a list, one score for each class; got "
+            f"{type(scores).__name__} {scores!r:.60}"
+        )
     margin, nodes = _margin(delta), [_score(score) for score in scores]
     what = f"target of multiclass_margin_loss is an index into the {len(nodes)} scores, from 0"
     try:

@@ -109,7 +109,7 @@ def scene(
         gradients: show the gradient.
     """
     totals, done = moment.totals, moment.done
-    flows = list(_flows(totals))
+    flows = list(_flows(totals, gradients))
     shown = (abs(each.flow) for each in flows if each.node in done)
     largest = max(filter(math.isfinite, shown), default=0.0)
     arrows = [_arrow(each, totals, done, largest, precision, gradients) for each in flows]
@@ -151,10 +151,12 @@ def is_shown(node: Value, parent: Value) -> bool:
     return parent._primitive is not CONSTANT or node._primitive.cases is not None
 
 
-def _flows(totals: Mapping[Value, float]) -> Iterator[_Flow]:
-    """Every edge of the graph."""
+def _flows(totals: Mapping[Value, float], gradients: bool) -> Iterator[_Flow]:
+    """Every edge of the graph; without gradients, nothing flows."""
     for node, total in totals.items():
-        derivatives = local_derivatives(node, missing=math.nan)
+        derivatives = (0.0,) * len(node.parents)
+        if gradients:
+            derivatives = local_derivatives(node, missing=math.nan)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             yield _Flow(node, parent, derivative, total * derivative)
 

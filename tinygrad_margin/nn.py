@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import operator
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import reduce
 from itertools import chain, pairwise
 from typing import Any
@@ -55,14 +55,24 @@ class Neuron(Module):
         nin: the number of inputs.
         nonlin: with the relu.
 
+    Raises:
+        TypeError, ValueError: nin is no whole number, or below 1; nonlin is a function or its name.
+
     Example:
         >>> Neuron(3)([0.1, 0.2, 0.3]).op
         'relu'
     """
 
     def __init__(self, nin: int, nonlin: bool = True) -> None:
-        self.w = [Value(random.uniform(-1.0, 1.0)) for _ in range(nin)]
+        count = _size(nin, "nin, the number of inputs,")
+        self.w = [Value(random.uniform(-1.0, 1.0)) for _ in range(count)]
         self.b = Value(0.0)
+        if isinstance(nonlin, str) or callable(nonlin):
+            raise TypeError(
+                "nonlin is True, for the relu, or False; got "
+                f"{type(nonlin).__name__} {nonlin!r:.60}. For another function, apply it to what a "
+                "linear neuron gives: neuron(x).tanh()"
+            )
         self.nonlin = nonlin
 
     def __call__(self, x: Sequence[Operand]) -> Value:
@@ -88,13 +98,17 @@ class Layer(Module):
         nout: the number of neurons.
         options: for each neuron.
 
+    Raises:
+        TypeError, ValueError: nin or nout is no whole number, or below 1.
+
     Example:
         >>> len(Layer(3, 2)([0.1, 0.2, 0.3]))
         2
     """
 
     def __init__(self, nin: int, nout: int, **options: Any) -> None:
-        self.neurons = [Neuron(nin, **options) for _ in range(nout)]
+        count = _size(nout, "nout, the number of neurons,")
+        self.neurons = [Neuron(nin, **options) for _ in range(count)]
 
     def __call__(self, x: Sequence[Operand]) -> Any:
         """A list of ``nout`` Values, or the Value itself where there is one neuron."""
@@ -114,7 +128,11 @@ class MLP(Module):
 
     Args:
         nin: the number of inputs.
-        nouts: the number of neurons of each layer.
+        nouts: the number of neurons of each layer, a list.
+
+    Raises:
+        TypeError, ValueError: nouts is no list or empty; nin or an entry of nouts is no whole
+            number, or below 1.
 
     Example:
         >>> net = MLP(2, [16, 16, 1])
@@ -123,7 +141,14 @@ class MLP(Module):
     """
 
     def __init__(self, nin: int, nouts: Sequence[int]) -> None:
+        if isinstance(nouts, str) or not isinstance(nouts, Iterable):
+            raise TypeError(
+                "nouts of an MLP is a list, the number of neurons of each layer: MLP(2, [4, 1]); "
+                f"got {type(nouts).__name__} {nouts!r:.60}"
+            )
         sizes = list(pairwise([nin, *nouts]))
+        if not sizes:
+            raise ValueError("an MLP has at least one layer: MLP(2, [4, 1]); got an empty nouts")
         self.layers = [Layer(*size, nonlin=True) for size in sizes[:-1]]
         self.layers += [Layer(*size, nonlin=False) for size in sizes[-1:]]
 
@@ -221,12 +246,41 @@ def _dot(a: Sequence[Value], b: Sequence[Value]) -> Value:
     return sum(rest, first)
 
 
+def _size(count: object, what: str) -> int:
+    """A number of inputs or units."""
+    try:
+        size = operator.index(count)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"{what} is a whole number; got {type(count).__name__} {count!r:.60}"
+        ) from None
+    if size < 1:
+        raise ValueError(f"{what} is 1 or more; got {size}")
+    return size
+
+
 def _check_length(module: Module, weights: Sequence[Value], x: Sequence[Operand]) -> None:
     """An input of the wrong length is an error; zip would drop what is left over."""
-    if not hasattr(x, "__len__"):
+    if type(x) is not list and not _is_sequence(x):
         raise TypeError(f"{module} takes a list of numbers or Values; got {type(x).__name__}")
+    first = next(iter(x), None)
+    if not isinstance(first, (Value, float)) and _is_list(first):
+        raise TypeError(
+            f"{module} takes a list of {len(weights)} numbers or Values; got a list of lists. Call "
+            "it once for each example: [model(x) for x in X]"
+        )
     if len(x) != len(weights):
         raise ValueError(f"{module} takes {len(weights)} numbers or Values; got {len(x)}")
+
+
+def _is_sequence(x: object) -> bool:
+    """Has an input a length, and an order?"""
+    return hasattr(x, "__len__") and not isinstance(x, (str, Set, Mapping))
+
+
+def _is_list(entry: object) -> bool:
+    """Is an entry of an input an input itself?"""
+    return isinstance(entry, (list, tuple)) or getattr(entry, "ndim", 0) > 0
 
 
 def _indices(i: int, j: int) -> str:

@@ -225,6 +225,10 @@ TABLE = {
 }
 # fmt: on
 
+# Where one slope may be missing that nobody wants: the row that asks for the first operand's
+# alone, for the second's alone, for both.
+ASKING = dict.fromkeys((POW, POW_OF_NUMBER, POW_TO_NUMBER), (POW_TO_NUMBER, POW_OF_NUMBER, POW))
+
 
 def is_in_table(row: Primitive) -> bool:
     """Is it no operation of one's own?"""

@@ -21,20 +21,24 @@ everything else item by item.
 from __future__ import annotations
 
 import inspect
+import math
 import pickle
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from numbers import Complex, Real
+from types import MethodType
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_margin.engine import Operand, Value, applied, as_number
-from tinygrad_margin.notation import brief
+from tinygrad_margin.notation import brief, glyph
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
 
+_SYMBOLS = {row.symbol for row in TABLE.values()}
+_TAKEN = {*TABLE, *_SYMBOLS, *map(glyph, _SYMBOLS)}
 _KINDS = (OverflowError, ZeroDivisionError, ArithmeticError, ValueError)
 
 Function: TypeAlias = Callable[..., Any]
@@ -46,29 +50,30 @@ def primitive(
     partials: Callable[..., Any],
     symbol: str | None = None,
     explanation: str = "",
-) -> Callable[..., Value]:
+) -> Operation:
     """An operation on Values from its value and its local derivatives.
 
     Both are called with plain floats. What is a formula of ``+ - * / **`` may be called with
     arrays, Values or pieces of a formula, too.
 
     Args:
-        name: what it is called; no name of the table.
+        name: what it is called; no name or symbol of the table.
         value: ``value(*operands)``, a number. Where it has none it raises ValueError or an
             ArithmeticError, as ``math.log(0)`` does.
         partials: ``partials(*operands, out)``, with ``out`` the value: a tuple, ∂out/∂operand for
             each operand. It raises likewise where there is no slope.
-        symbol: how it is drawn; None: its name.
+        symbol: how it is drawn, no symbol of the table either; None: its name.
         explanation: a sentence, said at each of its steps.
 
     Returns:
         A function of Values and plain numbers, as many as ``value`` has parameters; of any number,
-        if it takes ``*operands``. Its result is a new node.
+        if it takes ``*operands``. Its result is a new node. It is copied as it is, and pickled
+        where value and partials are functions that a module has by their names.
 
     Raises:
         TypeError: name, symbol or explanation is no text; value or partials is no function, or
             takes another number of operands.
-        ValueError: name or symbol is empty, too long or not printable, or the name is taken.
+        ValueError: name or symbol is empty, too long or not printable, or taken.
 
     Example:
         >>> cube = primitive("cube", lambda x: x**3, lambda x, out: (3 * x**2,), symbol="cb")
@@ -86,25 +91,58 @@ def primitive(
                 f"the {what} of an operation is 1 to 40 printable characters; got {text!r:.60}"
             )
     _check_text("explanation", explanation)
-    if name in TABLE:
-        raise ValueError(f"there is an operation {name} already; give yours a name of its own")
-    count, is_open = _operands(name, value)
-    _check_count(name, partials, count)
+    for text in (name, symbol):
+        if text in _TAKEN:
+            raise ValueError(
+                f"there is an operation {text} already; give yours a name and a symbol of its own"
+            )
+    return Operation(name, value, partials, symbol, explanation)
 
-    @cache
-    def row(arity: int) -> OwnPrimitive:
-        _check_count(name, partials, arity)
-        return own_primitive(name, value, partials, symbol, brief(explanation, 300), arity)
 
-    def operation(*operands: Operand) -> Value:
-        if len(operands) != count and not (is_open and len(operands) > count):
-            more = " or more" if is_open else ""
-            raise TypeError(f"{name} takes {_counted(count)}{more}; got {len(operands)}")
-        return applied(row(len(operands)), *operands)
+class Operation:
+    """What ``primitive`` returns: a function on Values, that knows what it is made of."""
 
-    operation.__name__ = operation.__qualname__ = name
-    operation.__doc__ = f"{symbol}, as a new node. {explanation}".strip()
-    return operation
+    def __init__(
+        self, name: str, value: Function, partials: Function, symbol: str, explanation: str
+    ) -> None:
+        self._given = name, value, partials, symbol, explanation
+        self._count, self._is_open = _operands(name, value, partials)
+        _check_count(name, partials, self._count)
+
+        @cache
+        def row(arity: int) -> OwnPrimitive:
+            _check_count(name, partials, arity)
+            return own_primitive(name, value, partials, symbol, brief(explanation, 300), arity)
+
+        self._row = row
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = f"{symbol}, as a new node. {explanation}".strip()
+
+    def __call__(self, *operands: Operand) -> Value:
+        """A new node of these operands."""
+        count = self._count
+        if len(operands) != count and not (self._is_open and len(operands) > count):
+            more = " or more" if self._is_open else ""
+            raise TypeError(f"{self.__name__} takes {_counted(count)}{more}; got {len(operands)}")
+        return applied(self._row(len(operands)), *operands)
+
+    def __get__(self, node: object, kind: type | None = None) -> Any:
+        """A class that has it as an attribute has it as a method, as with any function."""
+        return self if node is None else MethodType(self, node)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.__name__}>"
+
+    def __copy__(self) -> Operation:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Operation:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        name, *functions = self._given[:3]
+        _check_found(name, functions)
+        return primitive, self._given
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -124,17 +162,22 @@ class OwnPrimitive(Primitive):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        for what, function in zip(("value", "partials"), self.functions, strict=True):
-            known: Any = sys.modules.get(getattr(function, "__module__", None) or "")
-            for part in getattr(function, "__qualname__", "?").split("."):
-                known = getattr(known, part, None)
-            if known is not function:
-                raise pickle.PicklingError(
-                    f"{self.name} cannot be pickled: a pickle keeps only the name of a function, "
-                    f"and its {what} is found by none; write it with def, at the top of a module"
-                )
+        _check_found(self.name, self.functions)
         given = (self.name, *self.functions, self.symbol, self.explanation, self.arity)
         return own_primitive, given
+
+
+def _check_found(name: str, functions: Sequence[Function]) -> None:
+    """Refuse to pickle an operation whose value and partials are found by no name."""
+    for what, function in zip(("value", "partials"), functions, strict=True):
+        known: Any = sys.modules.get(getattr(function, "__module__", None) or "")
+        for part in getattr(function, "__qualname__", "?").split("."):
+            known = getattr(known, part, None)
+        if known is not function:
+            raise pickle.PicklingError(
+                f"{name} cannot be pickled: a pickle keeps only the name of a function, "
+                f"and its {what} is found by none; write it with def, at the top of a module"
+            )
 
 
 def own_primitive(
@@ -143,13 +186,13 @@ def own_primitive(
     """The row of an operation of one's own, for so many operands."""
 
     def checked_value(m: Any, *operands: Any) -> Any:
-        found = _called(value, operands)
+        found = _called(name, value, operands)
         if m is not FLOATS:
             return _passed(found)
         return found if type(found) is float else _number(found, name, "value", "one number")
 
     def checked_partials(m: Any, *operands: Any) -> tuple[Any, ...]:
-        found = _called(partials, operands)
+        found = _called(name, partials, operands)
         is_one = arity == 1 and not isinstance(found, (tuple, list))  # 2 * x instead of (2 * x,)
         if m is FLOATS and isinstance(found, np.ndarray) and found.ndim == 1:
             found, is_one = found.tolist(), False
@@ -167,13 +210,22 @@ def own_primitive(
     )  # fmt: skip
 
 
-def _called(function: Function, operands: Sequence[Any]) -> Any:
+def _called(name: str, function: Function, operands: Sequence[Any]) -> Any:
     """What a function gives; where it gives none, an error of a kind that the engine knows."""
     try:
         return function(*operands)
     except (ArithmeticError, ValueError) as error:
         kind = next(kind for kind in _KINDS if isinstance(error, kind))
         raise kind(str(error) or type(error).__name__) from error
+    except AttributeError as error:
+        asked = error.name or ""
+        if type(error.obj) is float and hasattr(Value, asked):  # x.exp(), x.data
+            way = f"math.{asked}(x)" if hasattr(math, asked) else "x is the number itself"
+            raise TypeError(
+                f"value and partials of {name} get plain numbers, which have no {asked}; "
+                f"instead of x.{asked}: {way}"
+            ) from error
+        raise
 
 
 def _passed(x: Any) -> Any:
@@ -214,17 +266,23 @@ def _counted(count: int) -> str:
     return "1 operand" if count == 1 else f"{count} operands"
 
 
-def _operands(name: str, value: object) -> tuple[int, bool]:
-    """How many operands a function takes, and whether it takes more; a default is no operand."""
-    signature = _signature(name, "value", value)
+def _operands(name: str, value: object, partials: object) -> tuple[int, bool]:
+    """How many operands a function takes, and whether it takes more; a default is no operand.
+
+    A built-in function may not tell; then its partials do.
+    """
+    signature, spare = _signature(name, "value", value), 0
+    if signature is None:
+        signature, spare = _signature(name, "partials", partials), 1
     if signature is None:
         return 1, True
     every = signature.parameters.values()
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    count = sum(each.kind in places and each.default is each.empty for each in every)
+    count = sum(each.kind in places and each.default is each.empty for each in every) - spare
     is_open = any(each.kind is each.VAR_POSITIONAL for each in every)
-    if not count and not is_open:
-        raise TypeError(f"value of {name} is to take at least one operand; it is value{signature}")
+    if count < 1 and not is_open:
+        told = f"partials{signature}" if spare else f"value{signature}"
+        raise TypeError(f"value of {name} is to take at least one operand; it is {told}")
     return max(count, 1), is_open
 
 

@@ -22,6 +22,10 @@ _LONGEST = 10_000  # a piece that is used twice, again and again, would grow wit
 SUM, NEGATIVE, PRODUCT, ATOM = range(4)  # how tightly a piece holds together
 
 
+class NotWrittenError(TypeError):
+    """A computation that no source stands for; its message goes on after "it"."""
+
+
 class Source:
     """A piece of source text that computes a number; this one, of Python."""
 
@@ -30,7 +34,7 @@ class Source:
 
     def __init__(self, text: str, level: int = ATOM) -> None:
         if len(text) > _LONGEST:
-            raise TypeError(f"the row is a formula of more than {_LONGEST:,} characters")
+            raise NotWrittenError(f"is a formula of more than {_LONGEST:,} characters")
         self.text, self.level = text, level
 
     @classmethod
@@ -38,12 +42,12 @@ class Source:
         """A number, or a piece of source, as source.
 
         Raises:
-            TypeError: it is neither: the row computes with something else than its operands and m.
+            NotWrittenError: it is neither: something else than operands and m is computed with.
         """
         if isinstance(x, Source):
             return x
         if not isinstance(x, (int, float)):
-            raise TypeError(f"a row computes with its operands; got {type(x).__name__} {x!r:.60}")
+            raise NotWrittenError(f"computes with something else: {type(x).__name__} {x!r:.60}")
         return -cls(cls.number(-x)) if x < 0 else cls(cls.number(x + 0.0))
 
     @staticmethod
@@ -101,7 +105,7 @@ class Source:
         return cls(f"m.pow({cls.of(a).text}, {cls.of(b).text})")
 
     def _no_branch(self, *_: object) -> NoReturn:
-        raise TypeError("the row compares its operands, so that its formula depends on them")
+        raise NotWrittenError("compares its operands, so that its formula depends on them")
 
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_branch
     __hash__ = None  # type: ignore[assignment]
