@@ -155,7 +155,8 @@ def gradcheck(
             no numbers.
         ValueError: xs is empty, or not finite; f is nan there, has no value on either side, or
             gives something else when it is called again; tolerance is not above 0 and finite.
-        SlopeError: reverse mode finds that f has no slope at xs, as the square root at 0.
+        SlopeError, OverflowError: reverse mode finds an operation that has no slope at xs, as the
+            square root at 0, or one too large for a float.
 
     Example:
         >>> result = gradcheck(lambda x: x**2 + 3 * x, [2.0])
@@ -236,6 +237,8 @@ def _row(
                     notes.append(_small(line, found))
             elif verdict == _DIFFERS and found.sides and is_proven:
                 common.append(_CHAIN)
+            elif verdict == _DIFFERS and not math.isfinite(reverse):
+                common.append(_OVERFLOW)
             elif verdict == _DIFFERS:
                 verdict = _OPEN
                 notes.append(_too_fast(line, is_proven))
@@ -420,6 +423,10 @@ _UNSHOWN = "no operation could be shown to have a wrong slope"
 _SWEEP = (
     "Every operation has the right slope by itself, and f gives what its graph gives; but forward "
     "mode multiplies the same slopes to something else. So reverse mode does not sum them up right."
+)
+_OVERFLOW = (
+    "Every operation has the right slope by itself, but the products of them, on the way back from "
+    "J, grow too large for a float."
 )
 _CHAIN = (
     "Every operation takes a slope that is right for itself. Where several sit on their kinks at "
