@@ -25,7 +25,8 @@ from tinygrad_margin import (
 )
 from tinygrad_margin.engine import OPERATIONS, constant, local_derivatives
 from tinygrad_margin.nn import MLP, WindowScorer
-from tinygrad_margin.replay import Plan, Program, Record
+from tinygrad_margin.record import Record
+from tinygrad_margin.replay import Plan, Program
 from tinygrad_margin.straight import Straight, functions
 
 

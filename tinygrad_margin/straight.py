@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_margin.ops import FLOATS, Primitive, is_in_table
-from tinygrad_margin.replay import ARRAYS, Record, fill, in_a_tuple
+from tinygrad_margin.record import ARRAYS, Record, fill, in_a_tuple
 from tinygrad_margin.source import Functions, Source, has_generic_partials, has_generic_value
 
 _Function: TypeAlias = Callable[..., Any]

@@ -35,7 +35,8 @@ from tinygrad_margin.engine import (
 )
 from tinygrad_margin.notation import brief, number
 from tinygrad_margin.ops import TABLE
-from tinygrad_margin.replay import Flags, Floats, Plan, Program, Record
+from tinygrad_margin.record import Flags, Floats, Record
+from tinygrad_margin.replay import Plan, Program
 from tinygrad_margin.source import ATOM, PRODUCT, SUM, Functions, Source
 from tinygrad_margin.straight import Straight, functions
 from tinygrad_margin.sweep import named, operation
