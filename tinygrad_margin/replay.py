@@ -470,7 +470,7 @@ class Program:
             seen[:ends] = True
             seen[[i for whole, i in self._spots if whole == id(buffer)]] = True
             for x in others.values():
-                if x.base is buffer:
+                if _whole(x) == id(buffer):
                     seen[_rows_of(x, buffer)] = True
             single |= {
                 id(x) for (whole, i), x in self._rows.items() if whole == id(buffer) and not seen[i]
@@ -767,9 +767,11 @@ def _read(call: _Call) -> list[Floats]:
     return [x for x in (*source, *call[1]) if isinstance(x, np.ndarray)]
 
 
-def _whole(x: Floats) -> int:
-    """What an array is a part of, by its id."""
-    return id(x if x.base is None else x.base)
+def _whole(x: Any) -> int:
+    """What an array is a part of, by its id; a view by strides has steps in between."""
+    while getattr(x, "base", None) is not None:
+        x = x.base
+    return id(x)
 
 
 def _rows_of(x: Floats, buffer: Floats) -> slice:
