@@ -305,6 +305,13 @@ def scattered(rng):
     return J, leaves, [rng.choice([-1, 1]) * 10 ** rng.uniform(-scale, scale) for _ in leaves]
 
 
+@pytest.mark.parametrize("x", [2.220446049250313e-16, 1e-20, 1e-100, 1e-300])
+def test_what_happens_near_0_is_not_jumped_over(x):
+    for f in (lambda x: x**x, lambda x: x**1e-15, lambda x: (1 + x).log() * x ** (x / 2)):
+        (row,) = gradcheck(f, [x]).rows
+        assert row.agrees or row.verdict == "not settled"
+
+
 def test_no_right_derivative_is_accused():
     rng, seen = random.Random(6), collections.Counter()
     for _ in range(150):

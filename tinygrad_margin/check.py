@@ -31,7 +31,7 @@ from functools import cached_property
 from typing import NamedTuple, SupportsFloat
 
 from tinygrad_margin.calculus import grad
-from tinygrad_margin.differences import Slope, measured
+from tinygrad_margin.differences import Slope, leaves_line, measured
 from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
 from tinygrad_margin.notation import number
 from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of
@@ -399,9 +399,12 @@ class _Rules:
         """Is the slope of a node in its i-th operand right?"""
         if (node, i) not in self.known:
             x, slope = node.parents[i].data, local_derivatives(node, math.nan)[i]
-            verdict, found = _OPEN, measured(rule_of(node, i), x)
+            rule, verdict = rule_of(node, i), _OPEN
+            found = measured(rule, x)
             if found:
                 verdict, _ = _judged(slope, found, self.tolerance)
+            if verdict == _DIFFERS and not leaves_line(rule, x, slope):
+                verdict = _OPEN
             if found and verdict == "":
                 verdict = _AGREES if abs(slope) <= found.flat(x) else _OPEN
             self.known[node, i] = verdict, slope, found

@@ -178,6 +178,19 @@ def tremor(f: Function, x: float) -> float:
     return found
 
 
+def leaves_line(f: Function, x: float, slope: float) -> bool:
+    """Does f leave the line of that slope by more than its rounding, nearer to x than 0 is?
+
+    Longer steps may have jumped over what f does near 0, as a logarithm or a small power.
+    """
+    here, found = f(x), x == 0.0
+    for step in (-x / 2.0, x / 2.0):
+        if here and (there := f(x + step)):
+            off = abs(there.value - here.value - step * slope)
+            found = found or not off <= 2.0 * (here.noise + there.noise)
+    return found
+
+
 def _remembered(f: Function) -> Function:
     """f, called once for each place."""
     known: dict[float, Sample | None] = {}
