@@ -105,8 +105,10 @@ class _Array:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> _Array:
-        if isinstance(other, float) and other and abs(math.frexp(other)[0]) == 0.5:
-            return self * (1.0 / other)  # a power of 2: exact, and faster
+        if isinstance(other, float) and abs(math.frexp(other)[0]) == 0.5:  # a power of 2
+            factor = 1.0 / other
+            if math.isfinite(factor):
+                return self * factor  # exact, and faster
         return self.program.call(np.divide, self, other)
 
     def __rtruediv__(self, other: Any) -> _Array:

@@ -27,6 +27,8 @@ from tinygrad_margin.ops import FLOATS, Primitive, is_in_table
 from tinygrad_margin.record import ARRAYS, Record, fill, in_a_tuple
 from tinygrad_margin.source import Functions, Source, has_generic_partials, has_generic_value
 
+_FEW = 512  # nodes; a list of all of them would take more than their values
+
 _Function: TypeAlias = Callable[..., Any]
 
 
@@ -41,7 +43,12 @@ class Straight:
         self._record = record
         self._nodes = np.flatnonzero((record.op >= 0) & record.live)
         self._on_arrays = [_on_arrays(row) for row in record.rows]
+        self._on_numbers = [(row.value, row.partials) for row in record.rows]
         self._slopes = [row.slopes for row in record.rows]
+        self._inputs, self._live = record.inputs.tolist(), record.live.tobytes()
+        self._few: list[tuple[int, int, int, int]] = []  # the nodes, if they are few
+        if len(self._nodes) <= _FEW:
+            self._few = list(record.each(self._nodes))
 
     def run(self, xs: Sequence[Any], *, gradient: bool = True) -> tuple[Any, list[Any]]:
         """J and its gradient. Outside an operation's domain a node is as NumPy has it.
@@ -51,9 +58,9 @@ class Straight:
                 of a float is summed over the items.
             gradient: False: leave it empty.
         """
-        record, inputs = self._record, self._record.inputs.tolist()
+        record, inputs = self._record, self._inputs
         m: Any = FLOATS
-        rows = [(row.value, row.partials) for row in record.rows]
+        rows = self._on_numbers
         values: list[Any] = record.data.tolist()
         varying = b""  # a byte for each node, if there are items
         upstream: Any = 1.0
@@ -77,7 +84,7 @@ class Straight:
     def _forward(self, m: Any, functions: list[_Function], values: list[Any]) -> None:
         """Compute every node that depends on an input."""
         rest = self._record.rest
-        for i, op, a, b in self._record.each(self._nodes):
+        for i, op, a, b in self._few or self._record.each(self._nodes):
             try:
                 if b < 0:
                     values[i] = functions[op](m, values[a])
@@ -97,7 +104,7 @@ class Straight:
         adjoints: list[Any],
     ) -> None:  # fmt: skip
         """Hand every node's adjoint on; it is not kept."""
-        rest, live, fixed = self._record.rest, self._record.live.tobytes(), self._slopes
+        rest, live, fixed = self._record.rest, self._live, self._slopes
 
         def hand(j: int, flow: Any) -> None:
             so_far = adjoints[j]
@@ -105,7 +112,7 @@ class Straight:
                 flow = flow.sum()
             adjoints[j] = flow if so_far is None else so_far + flow
 
-        for i, op, a, b in self._record.each(self._nodes[::-1]):
+        for i, op, a, b in self._few[::-1] or self._record.each(self._nodes[::-1]):
             upstream, adjoints[i] = adjoints[i], None
             more = rest.get(i, ()) if rest else ()
             slopes: Sequence[Any] | None = fixed[op]

@@ -20,6 +20,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from numbers import Real
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -42,7 +43,8 @@ from tinygrad_margin.straight import Straight, functions
 from tinygrad_margin.sweep import named, operation
 
 _SMALL = 150  # operations; up to here a single evaluation is never worth NumPy's calls
-_OFTEN = 10  # such evaluations; then it is worth being written down as a function
+_OFTEN = 30  # such evaluations; then it is worth being written down as a function
+_NUMBERS = {float, int, np.float64}  # kinds of plain numbers that need no look
 _WIDE = 24  # operations at a call, on average: that many numbers take NumPy no longer than Python
 _DEEP = 300, 4  # calls, and operations at each: more of so little take too long to plan
 _CACHE = 2**20  # numbers that a block of items may take; few of them are in use at once
@@ -177,6 +179,9 @@ class Tape:
             TypeError: an input is neither a number nor an array of numbers.
             ValueError: a wrong number of inputs, arrays of two lengths, or of a wrong shape.
         """
+        plain = self._plain(xs)
+        if plain is not None:
+            return self._by_node(plain, gradient=False)[0]
         return self._replay(_Call(self._names, xs), gradient=False)[0]
 
     def value_and_grad(self, xs: Inputs) -> tuple[Any, Any]:
@@ -188,14 +193,10 @@ class Tape:
         Raises:
             TypeError, ValueError: as ``value``.
         """
-        both = self._functions and self._functions[1]
-        is_list = type(xs) is list or type(xs) is tuple
-        if both and is_list and len(xs) == len(self._names) and all(type(x) is float for x in xs):
-            try:  # the short way, for a few plain numbers
-                value, found = both(*xs)
-                return value, [slope + 0.0 for slope in found]
-            except (ArithmeticError, ValueError):
-                pass
+        plain = self._plain(xs)
+        if plain is not None:
+            value, slopes = self._by_node(plain, gradient=True)
+            return value, [slope + 0.0 for slope in slopes]
         call = _Call(self._names, xs)
         value, numbers, arrays = self._replay(call, gradient=True)
         return value, call.gradient(numbers, arrays)
@@ -228,26 +229,41 @@ class Tape:
     def _replay(self, call: _Call, *, gradient: bool) -> tuple[Any, Floats, Floats]:
         """J, and the gradients in the inputs that are numbers and in those that are arrays."""
         with self._lock:
-            return (self._batch if call.is_array.any() else self._single)(call, gradient)
+            return (self._batch if call.has_items else self._single)(call, gradient)
+
+    def _plain(self, xs: Inputs) -> Sequence[float] | None:
+        """The inputs, if they are a list of plain numbers for a small graph: the short way."""
+        if self._record.operations > _SMALL or not (type(xs) is list or type(xs) is tuple):
+            return None
+        if len(xs) != len(self._names) or not all(type(x) in _NUMBERS for x in xs):
+            return None
+        try:
+            return [float(x) for x in xs]
+        except OverflowError:  # an int without end
+            return None
+
+    def _by_node(self, xs: Sequence[float], *, gradient: bool) -> tuple[float, Sequence[float]]:
+        """A replay with numbers only, node by node; of a small graph soon by compiled functions."""
+        if not self._functions and self._record.operations <= _SMALL:
+            self._singles += 1
+            if self._singles > _OFTEN:
+                self._functions = functions(self._record)
+        if self._functions:
+            try:
+                return self._functions[1](*xs) if gradient else (self._functions[0](*xs), ())
+            except (ArithmeticError, ValueError):
+                pass  # outside an operation's domain: NumPy gives nan or inf
+        self._straight = self._straight or Straight(self._record)
+        with np.errstate(all="ignore"):
+            return self._straight.run(xs, gradient=gradient)
 
     def _single(self, call: _Call, gradient: bool) -> tuple[float, Floats, Floats]:
         """A replay with numbers only: node by node, where NumPy would slow it down."""
         record, no_arrays = self._record, np.empty((0, 0))
-        is_small = record.operations <= _SMALL
-        self._singles += 1
-        if is_small and self._singles > _OFTEN:
-            self._functions = self._functions or functions(record)
-            try:
-                found = self._functions[gradient](*call.numbers.tolist())
-                value, slopes = found if gradient else (found, [])
-                return value, np.array(slopes) + 0.0, no_arrays
-            except (ArithmeticError, ValueError):
-                pass  # outside an operation's domain: NumPy gives nan or inf
+        if record.operations <= _SMALL or record.arranged().width < _WIDE:
+            value, found = self._by_node(call.numbers.tolist(), gradient=gradient)
+            return value, np.array(found) + 0.0, no_arrays
         with np.errstate(all="ignore"):
-            if is_small or record.arranged().width < _WIDE:
-                self._straight = self._straight or Straight(record)
-                value, slopes = self._straight.run(call.numbers.tolist(), gradient=gradient)
-                return value, np.array(slopes) + 0.0, no_arrays
             for is_exact in (False, True):
                 program = self._program(call.is_array, 1, is_exact)
                 value = program.run(call.numbers, [])
@@ -331,6 +347,7 @@ class _Call:
         is_array: for each input, does it have items?
         numbers: the inputs that are numbers.
         arrays: the others.
+        has_items: is there an array among them?
         items: how many items there are; 1 without arrays.
     """
 
@@ -345,7 +362,7 @@ class _Call:
                 raise ValueError(_miscounted(names, len(x)))
             self.is_array = np.full(n, x.ndim == 2)
             self.numbers, self.arrays = (x, []) if x.ndim == 1 else (np.empty(0), list(x))
-            self.items = x.shape[1] if x.ndim == 2 else 1
+            self.has_items, self.items = x.ndim == 2, x.shape[1] if x.ndim == 2 else 1
             return
         if isinstance(xs, (str, bytes)) or not isinstance(xs, Sequence):
             raise TypeError(
@@ -381,12 +398,12 @@ class _Call:
             said = ", ".join(f"{names[i]}: {len(x)}" for i, x in zip(at, self.arrays, strict=True))
             hint = ". One number for all items is given as a number" if 1 in lengths else ""
             raise ValueError(f"arrays of items have one length; got {said:.200}{hint}")
-        self.items = lengths.pop() if lengths else 1
+        self.has_items, self.items = bool(lengths), lengths.pop() if lengths else 1
 
     def gradient(self, numbers: Floats, arrays: Floats) -> Any:
         """The gradient, in the form of the inputs."""
         if self._form is np.ndarray:
-            return arrays if self.is_array.any() else numbers
+            return arrays if self.has_items else numbers
         ahead = [numbers[: self._ahead]] if self._ahead else []
         of_numbers, of_arrays = iter(numbers[self._ahead :].tolist()), iter(arrays)
         rest = self.is_array[self._ahead :]
@@ -404,6 +421,13 @@ def _checked(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
         found = np.asarray(x)
     except ValueError:  # lists of several lengths
         raise ValueError(f"{name} is to hold real numbers, in one row; got {x!r:.60}") from None
+    if np.ma.is_masked(x):
+        raise TypeError(
+            f"{name} has a mask, and a tape has no item that counts for nothing; give the others "
+            "alone, as x.compressed() does, or nan in their place, as x.filled(np.nan) does"
+        )
+    if found.dtype.kind == "O" and all(isinstance(item, Real) for item in found.flat):
+        found = np.array([as_number(item, name) for item in found.flat]).reshape(found.shape)
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} is to hold real numbers; got an array of {found.dtype}")
     if found.ndim not in dimensions:
