@@ -137,6 +137,16 @@ class Record:
                 reached[i] = any(reached[z] for z in self.rest[i])
         return np.array(reached[:-1], np.uint8).view(bool)
 
+    def leading_to(self, nodes: Flags) -> Flags:
+        """Which nodes are these, or operands of them, and so on?"""
+        found = bytearray(nodes.tobytes() + bytes(1))  # the last one is for the operand -1
+        for i, _, x, y in self.each((self.op >= 0).nonzero()[0][::-1]):
+            if found[i]:
+                found[x] = found[y] = True
+                for z in self.rest.get(i, ()):
+                    found[z] = True
+        return np.array(found[:-1], np.uint8).view(bool)
+
     def _find_levels(self) -> None:
         op, a, b, live = self.op, self.a, self.b, self.live
         others = [place for rest in self.rest.values() for place in rest]
@@ -183,7 +193,7 @@ class Arrays:
     """The mathematics of plain arrays, for the rows; where there is no value, nan or inf."""
 
     exp, log, sqrt, sin, cos, tanh = np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh
-    abs, maximum = np.fabs, np.maximum
+    abs, maximum = np.abs, np.maximum
 
     def sigmoid(self, a: Any) -> Any:
         """1 / (1 + e⁻ᵃ)."""

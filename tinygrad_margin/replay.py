@@ -29,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from tinygrad_margin.ops import is_in_table
+from tinygrad_margin.kinks import STEADY, Watch
+from tinygrad_margin.ops import FLOATS, RELU, is_in_table
 from tinygrad_margin.record import (
     ARRAYS,
     MUL_CODE,
@@ -44,7 +45,6 @@ from tinygrad_margin.record import (
 from tinygrad_margin.source import has_generic_partials, has_generic_value
 
 _WORTH = 16  # products that are worth a matrix product
-_NEAR = 1e-12  # beside the size of a product: the orders to add in differ by less than this
 
 
 class _Array:
@@ -138,7 +138,7 @@ class _Calls(Arrays):
 
     exp, log, sqrt = _unary(np.exp), _unary(np.log), _unary(np.sqrt)  # type: ignore[assignment]
     sin, cos, tanh = _unary(np.sin), _unary(np.cos), _unary(np.tanh)  # type: ignore[assignment]
-    abs = _unary(np.fabs)  # type: ignore[assignment]
+    abs = _unary(np.abs)  # type: ignore[assignment]
 
     def pow(self, a: Any, b: Any) -> Any:  # type: ignore[override]
         if isinstance(a, _Array) and b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
@@ -168,17 +168,46 @@ class _Calls(Arrays):
         return float(a == 0.0)
 
 
+def _by_item(name: str) -> Callable[..., Any]:
+    """A function, item by item, as the engine has it; where that has no value, as NumPy does."""
+    exact, on_arrays = getattr(FLOATS, name), getattr(ARRAYS, name)
+
+    def filled(*operands: Any, out: Floats) -> None:
+        columns = (np.broadcast_to(x, out.shape).ravel().tolist() for x in operands)
+        found = []
+        for item in zip(*columns, strict=True):
+            try:
+                found.append(exact(*item))
+            except (ArithmeticError, ValueError):
+                found.append(on_arrays(*map(np.float64, item)))
+        out[...] = np.reshape(found, out.shape)
+
+    def function(m: _Calls, *operands: Any) -> Any:
+        if any(isinstance(x, _Array) for x in operands):
+            return m.call(filled, *operands)
+        return getattr(_Calls, name)(m, *operands)
+
+    return function
+
+
+class _ExactCalls(_Calls):
+    """The same, to the last digit what the engine gives."""
+
+    exp, log, sin, cos, tanh = map(_by_item, ("exp", "log", "sin", "cos", "tanh"))
+    sigmoid, pow, xlogy = map(_by_item, ("sigmoid", "pow", "xlogy"))
+
+
 class Plan:
     """What is computed together, and where its results stand, for one choice of array inputs.
 
     Args:
         record: the graph.
         is_array: which inputs vary from item to item.
-        is_exact: add up in the engine's order, without matrix products.
+        is_exact: compute as the engine does, without matrix products and NumPy's functions.
 
     Attributes:
         varying: which nodes vary from item to item.
-        rounded: which nodes matrix products lead to: a rounding away from the engine's values.
+        watched: which nodes come after matrix products, a rounding off, and before kinks or at one.
         slot: the place of each node among those that are uniform, or among those that vary.
         sizes: how many places there are of either kind.
         inputs: how many of them are inputs, which come first.
@@ -187,9 +216,9 @@ class Plan:
     """
 
     def __init__(self, record: Record, is_array: Flags, *, is_exact: bool = False) -> None:
-        self.record, self._is_exact = record.arranged(), is_exact
+        self.record, self.is_exact = record.arranged(), is_exact
         self.varying = record.reached_by(record.inputs[is_array])
-        self.rounded = np.zeros(len(record.op), bool)
+        self.watched = np.zeros(len(record.op), bool)
         self.slot = np.full(len(record.op), -1, np.int32)
         self.inputs = int((~is_array).sum()), int(is_array.sum())
         self.sizes = list(self.inputs)
@@ -211,14 +240,17 @@ class Plan:
         alone = (record.op >= 0) & record.live & ~record.inside
         steps: dict[int, list[_Step]] = defaultdict(list)
         left = np.ones(len(record.roots), bool)  # the sums that are in no matrix product
-        products = [] if self._is_exact else self._products()
+        products = [] if self.is_exact else self._products()
         for level, product, found, terms in products:
             steps[level].append(product)
             left[found] = False
             alone[terms] = False
         if products:
-            sums = [product.grid.ravel() for _, product, _, _ in products]
-            self.rounded = record.reached_by(np.concatenate(sums))
+            kinks = np.array([bool(row.kink) for row in record.rows])[record.op] & (record.op >= 0)
+            if kinks.any():
+                sums = [product.grid.ravel() for _, product, _, _ in products]
+                rounded = record.reached_by(np.concatenate(sums))
+                self.watched = rounded & record.leading_to(kinks & rounded)
         long = np.flatnonzero(left & (record.count > 2))
         alone[record.roots[~left]] = alone[record.roots[long]] = False
         of = record.roots[long]
@@ -295,33 +327,6 @@ class Plan:
         return _Product(sums[cells], lists[0], lists[1], others)
 
 
-class _Watch:
-    """Has a run come so near to a kink that the order of adding may decide its side?
-
-    Attributes:
-        found: it has; or something is nan, which cannot be compared.
-    """
-
-    def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Start anew."""
-        self._size, self.found = 0.0, False
-
-    def product(self, left: Floats, right: Floats) -> None:
-        """See how large the terms of a matrix product can be."""
-        size = float(np.linalg.norm(left) * np.linalg.norm(right))
-        self._size = size if size > self._size or size != size else self._size
-
-    def kink(self, room: Floats, a: Any, b: Any = None) -> None:
-        """See how far two operands are apart, or one from 0."""
-        gap = np.abs(a if b is None else np.subtract(a, b, out=room), out=room)
-        near = _NEAR * self._size
-        if near and not gap.min() > near:
-            self.found = True
-
-
 class Program:
     """The calls of a plan, for one number of items.
 
@@ -339,7 +344,11 @@ class Program:
     def __init__(self, plan: Plan, items: int) -> None:
         self.items, self.record, self.varying = items, plan.record, plan.varying
         self.slot, self._inputs = plan.slot, plan.inputs
-        self._rounded, self._watch = plan.rounded, _Watch()
+        self.m = _ExactCalls(self) if plan.is_exact else _Calls(self)
+        self._watched, self._watch = plan.watched, Watch()
+        self._watched_at = np.full(len(self.record.op), -1, np.int32)  # the step in the watch
+        self._past = np.zeros(len(self.record.op), bool)  # a 0 that a kink made is no rounding
+        self._factors: dict[int, Floats] = {}  # of products, by their steps
         self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)  # no item can be −0.0
         self.plus[self.record.inputs[self.record.inputs >= 0]] = True
         uniform, varied = plan.sizes
@@ -375,7 +384,8 @@ class Program:
         # What was needed to make the calls; some of it refers to the program, and would keep it.
         self._lone.clear()
         self._arena.clear()
-        del self._handed, self._written, self.plus
+        self._factors.clear()
+        del self.m, self._handed, self._written, self.plus, self._watched_at, self._past
         self.bytes = self._size()
 
     def _size(self) -> int:
@@ -496,7 +506,7 @@ class Program:
 
         ``out`` is filled, if it is given.
         """
-        self._watch.begin()
+        self._watch.found = False
         values, (space, place) = self.values[1], self._root
         result = np.empty(self.items if space else 0) if out is None else out
         self.values[0][: self._inputs[0]] = numbers
@@ -545,16 +555,52 @@ class Program:
         """Add a call."""
         self.calls.append((function, list(operands), {} if out is None else {"out": out}))
 
-    def watch_product(self, left: Floats, right: Floats) -> None:
-        """Have the watch see a matrix product, before its kinks."""
-        self.add(self._watch.product, left, right)
+    def _watched_before(self, *operands: Places) -> tuple[int, ...]:
+        """The steps of the watch that operands come from."""
+        found = {i for nodes in operands for i in np.unique(self._watched_at[nodes]).tolist()}
+        return tuple(sorted(found - {-1}))
 
-    def watch_kink(self, nodes: Places, operands: Sequence[Any]) -> None:
-        """Have the watch see how near nodes are to their kinks, if a rounding may matter."""
-        if self._rounded[nodes].any():
-            arrays = [x.plain() if isinstance(x, _Array) else np.asarray(x) for x in operands]
-            shape = np.broadcast_shapes(*(x.shape for x in arrays))
-            self.add(self._watch.kink, self.temporary(shape), *arrays)
+    def watch_product(self, step: _Product, left: Floats, right: Floats) -> None:
+        """Have the watch see a matrix product, if kinks come after it."""
+        if self._watched[step.grid].any():
+            place, before = self._watch.place(), self._watched_before(step.left, step.right)
+            self._watched_at[step.grid] = place
+            if not self.is_temporary(right):
+                self._factors[place] = right
+            self.add(partial(self._watch.product, place, before), left, right)
+
+    def watch_total(self, nodes: Places, terms: Places) -> None:
+        """Have the watch see sums, if kinks come after them."""
+        before = self._watched_before(terms)
+        if before and self._watched[nodes].any():
+            self._watched_at[nodes] = place = self._watch.place()
+            self.add(partial(self._watch.total, place, before, terms.shape[-1]))
+
+    def watch_each(self, step: _Each, arguments: Sequence[Any]) -> None:
+        """Have the watch see an operation that comes after a product and before or at a kink."""
+        row, nodes, before = step.row, step.nodes, self._watched_before(*step.operands)
+        if not (before and self._watched[nodes].any()):
+            return
+        arrays = [x.plain() if isinstance(x, _Array) else np.asarray(x) for x in arguments]
+        if row.kink:
+            factors = [self._factors[i] for i in before if i in self._factors]
+            if len(factors) < len(before):
+                factors = []
+            of = np.concatenate([each[self._watched_at[each] >= 0] for each in step.operands])
+            is_past = bool(self._past[of].all())
+            self._past[nodes] = is_past or row is RELU
+            look = partial(self._watch.kink, before, rights=len(factors), is_past=is_past)
+            room = self.temporary(np.broadcast_shapes(*(x.shape for x in arrays)))
+            self.add(look, room, *factors, *arrays)
+        if row in STEADY and len(before) == 1:
+            self._watched_at[nodes] = before[0]
+            return
+        self._watched_at[nodes] = place = self._watch.place()
+        if row in STEADY:
+            self.add(partial(self._watch.total, place, before))
+        else:
+            each = [self._watched_before(operand) for operand in step.operands]
+            self.add(partial(self._watch.step, place, each, row), *arrays, self.read(nodes))
 
     def take(self, x: Floats, places: Places, out: Floats) -> None:
         """Add a call that gathers rows."""
@@ -891,16 +937,15 @@ class _Each(_Step):
 
     def forward(self, program: Program) -> None:
         out, arguments = program.read(self.nodes), self._arguments(program)
-        value = self.row.value(_Calls(program), *arguments)
+        value = self.row.value(program.m, *arguments)
         program.plus[self.nodes] = isinstance(value, _Array) and value.is_plus
         program.into(out, value)
-        if self.row.kink:
-            program.watch_kink(self.nodes, arguments)
+        program.watch_each(self, arguments)
 
     def backward(self, program: Program) -> None:
         upstream = program.adjoint(self.nodes)
         out = _Array(program, program.read(self.nodes))
-        partials = self.row.partials(_Calls(program), *self._arguments(program), out)
+        partials = self.row.partials(program.m, *self._arguments(program), out)
         for nodes, slope in zip(self.operands, partials, strict=True):
             if not program.record.live[nodes].any():
                 continue
@@ -921,6 +966,7 @@ class _Own(_Each):
     def forward(self, program: Program) -> None:
         each = partial(_fill_one, self.row.value, has_generic_value(self.row, np))
         program.add(each, *self._plain(program), out=program.read(self.nodes))
+        program.watch_total(self.nodes, np.stack(self.operands, -1))
 
     def backward(self, program: Program) -> None:
         upstream, out = program.adjoint(self.nodes), program.read(self.nodes)
@@ -955,6 +1001,7 @@ class _Sums(_Step):
 
     def forward(self, program: Program) -> None:
         out = program.read(self.nodes)
+        program.watch_total(self.nodes, self.terms)
         if self.is_even:
             has_items = self.varying and program.items > 1  # side by side, so terms are not
             add_up = np.add.reduce if has_items else _add_in_order
@@ -1010,7 +1057,7 @@ class _Product(_Step):
     def forward(self, program: Program) -> None:
         out = program.read(self.grid)
         left, right = program.read(self.left), program.read(self.right)
-        program.watch_product(left, right)
+        program.watch_product(self, left, right)
         if self.right_varies:  # (l, k) times (r, k, items)
             program.add(np.matmul, left, right, out=out)
         elif self.varying:

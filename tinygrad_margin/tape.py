@@ -78,8 +78,9 @@ class Tape:
     Where numbers cancel, less of the result is left: where tanh or sigmoid is near 1, its slope,
     1 − J · J or J · (1 − J), is off by a rounding of that 1, about 2e-16, as it is in the engine.
     Kinks and ties fall as the engine's do. A matrix product adds its terms in an order of its own:
-    a block of items in which that may decide the side of a kink is run again without one. (But
-    exp, tanh and the like are NumPy's, which may be a rounding off Python's.)
+    a block of items in which that may decide the side of a kink is run again as the engine runs.
+    (Where there is no matrix product, powers, exp, tanh and the like are NumPy's in any case, which
+    may be a rounding off Python's.)
     Outside an operation's domain the value of an item is nan or inf, its slope what the formula
     gives (1/x, for a log), and other items are as they are.
 

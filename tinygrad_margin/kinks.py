@@ -1,0 +1,109 @@
+"""Is a replay so near to a kink that the order of adding may decide its side?
+
+A matrix product adds its terms in an order of its own, so its sums are a rounding off the engine's.
+Where such a sum, or what is computed from it, comes within that rounding of a kink, a tape's
+program learns it here, and runs again in the engine's order::
+
+    >>> import numpy as np
+    >>> watch, left, right = Watch(), np.array([[0.1, -0.1]]), np.array([[0.3], [0.3]])
+    >>> product = watch.place()
+    >>> watch.product(product, (), left, right)
+    >>> watch.kink((product,), np.empty((1, 1)), left @ right)      # is it 0, or just nearly?
+    >>> watch.found
+    True
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_margin import ops
+from tinygrad_margin.record import ARRAYS, Floats
+
+_ROUNDING = 1e-12  # beside the size of a product: room for thousands of terms
+# No slope is more than 1: what goes in a rounding off comes out no further off.
+STEADY = frozenset(
+    {ops.ADD, ops.SUB, ops.NEG, ops.RELU, ops.MAX, ops.MIN, ops.ABS}
+    | {ops.TANH, ops.SIGMOID, ops.SIN, ops.COS}
+)
+
+
+class Watch:
+    """How far from the engine's values a run may be, step by step, and whether a kink is as near.
+
+    Steps are known by their places here; ``before`` are the places of those that an operand comes
+    from.
+
+    Attributes:
+        found: a kink is as near; or something is nan, which cannot be compared.
+    """
+
+    def __init__(self) -> None:
+        self._off: list[float] = []
+        self.found = False
+
+    def place(self) -> int:
+        """A place for one more step."""
+        self._off.append(0.0)
+        return len(self._off) - 1
+
+    def product(self, place: int, before: Sequence[int], left: Floats, right: Floats) -> None:
+        """See how large the terms of a matrix product can be."""
+        size = math.sqrt(np.vdot(left, left) * np.vdot(right, right))  # quicker than linalg.norm
+        if size < 1e-140:  # squares may have been too small for a float
+            size = float(abs(left).max() * abs(right).max()) * max(left.size, right.size)
+        off = _ROUNDING * size
+        for i in before:
+            off = max(off, self._off[i])
+        self._off[place] = off if size == size else size
+
+    def total(self, place: int, before: Sequence[int], count: int = 1) -> None:
+        """See a step that adds up, so many times."""
+        self._off[place] = count * sum(self._off[i] for i in before)
+
+    def step(
+        self, place: int, before: Sequence[Sequence[int]], row: ops.Primitive, *arrays: Any
+    ) -> None:
+        """See an operation whose slopes may be large, with its operands and value."""
+        slopes = zip(before, row.partials(ARRAYS, *arrays), strict=True)
+        self._off[place] = sum(
+            float(np.abs(slope).max()) * sum(self._off[i] for i in each)
+            for each, slope in slopes
+            if each
+        )
+
+    def kink(
+        self, before: Sequence[int], room: Floats, *operands: Any, rights: int = 0,
+        is_past: bool = False,
+    ) -> None:  # fmt: skip
+        """See how far two operands are apart, or one from 0.
+
+        Args:
+            before: where they come from.
+            room: an array to compute in.
+            operands: ``rights`` factors of matrix products, then the operands. An item for which
+                all these factors are 0 is not a rounding off.
+            rights: how many.
+            is_past: the operands come from kinks that were seen, so that a 0 is no rounding off.
+        """
+        near = 0.0
+        for i in before:
+            near += self._off[i]
+        a, b = operands[rights], 0.0
+        if len(operands) > rights + 1:
+            b = operands[-1]
+            gap = np.abs(np.subtract(a, b, out=room), out=room)
+        else:
+            gap = np.abs(a, out=room)
+        if not near or np.minimum.reduce(gap, axis=None) > near:
+            return
+        close = ~(gap > near)
+        if is_past:
+            close &= np.not_equal(a, 0.0) | np.not_equal(b, 0.0)
+        if rights:
+            close &= np.logical_or.reduce([np.any(x, axis=(0, 1)) for x in operands[:rights]])
+        self.found = self.found or bool(close.any())
