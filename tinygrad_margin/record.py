@@ -66,27 +66,30 @@ class Record:
 
     def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:
         n = len(order)
-        index: dict[Value | None, int] = dict(zip(order, range(n), strict=True))
-        arity = [node._primitive.arity for node in order]
-        inner = [i for i, count in enumerate(arity) if count]
-        few = inner if max(arity) <= 2 else [i for i in inner if arity[i] <= 2]
+        index: dict[Value, int] = dict(zip(order, range(n), strict=True))
         codes = {ADD: ADD_CODE, MUL: MUL_CODE, POW: POW_CODE}
-        op = np.full(n, -1, np.int32)
-        a, b = op.copy(), op.copy()
-        op[inner] = [codes.setdefault(order[i]._primitive, len(codes)) for i in inner]
-        a[few] = [index[order[i]._a] for i in few]
-        self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
-        index[None] = -1
-        b[few] = [index[order[i]._b] for i in few]
+        ops, first, second, inner = [-1] * n, [-1] * n, [-1] * n, list[int]()
         self.rest: dict[int, list[int]] = {}
-        for k in set(inner).difference(few) if few is not inner else ():
-            a[k], b[k], *self.rest[k] = (index[parent] for parent in order[k].parents)
+        for i, node in enumerate(order):
+            row = node._primitive
+            if row.arity == 0:
+                continue
+            inner.append(i)
+            ops[i] = codes.setdefault(row, len(codes))
+            if row.arity <= 2:
+                first[i] = index[node._a]  # type: ignore[index]
+                if node._b is not None:
+                    second[i] = index[node._b]
+            else:
+                first[i], second[i], *self.rest[i] = (index[parent] for parent in node.parents)
+        self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
+        op, a, b = (np.array(each, np.int32) for each in (ops, first, second))
         if any(leaf._primitive is CONSTANT for leaf in wrt):
             for row, number in ((POW_OF_NUMBER, a), (POW_TO_NUMBER, b)):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
         self.rows = list(codes)
         self.op, self.a, self.b, self.operations = op, a, b, len(inner)
-        self.data = np.array([node.data for node in order])
+        self.data = np.array([node._data for node in order])
         self.live = self.reached_by(self.inputs)
         for i in itertools.compress(inner, (~self.live[inner]).tolist()):
             value = in_a_tuple(self.rows[op[i]].value)

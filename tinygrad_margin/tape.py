@@ -135,7 +135,7 @@ class Tape:
             if times > 1:
                 raise ValueError(f"{_said(leaf)} stands {times} times in wrt: give each leaf once")
         self._record = Record(order, wrt)
-        self._labels = {i: node.label for i, node in enumerate(order) if node.label}
+        self._labels = {i: node._label for i, node in enumerate(order) if node._label}
         self._constants = [i for i, node in enumerate(order) if node._primitive is CONSTANT]
         self._names = [brief(leaf.label) or f"xs[{i}]" for i, leaf in enumerate(wrt)]
         self._forget()
