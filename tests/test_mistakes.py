@@ -2,6 +2,7 @@
 
 import copy
 import math
+import operator
 import pickle
 import random
 
@@ -14,6 +15,7 @@ from tinygrad_margin import (
     gradcheck,
     jvp,
     maximum,
+    minimum,
     topological_order,
 )
 from tinygrad_margin.engine import constant
@@ -67,8 +69,9 @@ MISTAKES = {
     "x._backward = f": (assigned("_backward", lambda x, y: print), AttributeError,
                         ["_backward of a node comes from the table", "primitive"]),
     # --- making one
-    "Value([1, 2])": (lambda x, y: Value([1, 2]), TypeError, ["a real number; got list [1, 2]"]),
-    "Value('3')": (lambda x, y: Value("3"), TypeError, ["a real number; got str '3'"]),
+    "Value([1, 2])": (lambda x, y: Value([1, 2]), TypeError,
+                      ["a real number; got list [1, 2]", "[Value(x) for x in xs]"]),
+    "Value('3')": (lambda x, y: Value("3"), TypeError, ["a real number; got str '3'", "float(text)"]),
     "Value(None)": (lambda x, y: Value(None), TypeError, ["got NoneType"]),
     "Value(1j)": (lambda x, y: Value(1j), TypeError, ["a real number; got complex 1j"]),
     "Value(x)": (lambda x, y: Value(x), TypeError, ["It is a Value already", ".data"]),
@@ -101,19 +104,37 @@ MISTAKES = {
     "x @ y": (lambda x, y: x @ y, TypeError, ["no @", "a * b", "zip(u, v)"]),
     "[1.0] @ x": (lambda x, y: [1.0] @ x, TypeError, ["no @"]),
     "x[0]": (lambda x, y: x[0], TypeError, ["x = 2.0 is one number", "not a list"]),
-    "a, b = x": (lambda x, y: [*x], TypeError, ["'Value' object is not iterable"]),
-    "sum(x)": (lambda x, y: sum(x), TypeError, ["'Value' object is not iterable"]),
+    "a, b = x": (lambda x, y: [*x], TypeError, ["x = 2.0 is one number", "no loop or sum runs over it"]),
+    "sum(x)": (lambda x, y: sum(x), TypeError, ["x = 2.0 is one number", "no loop or sum"]),
+    "for v in x": (lambda x, y: [2 * v for v in x], TypeError, ["x = 2.0 is one number", "no loop or sum"]),
+    "x ^ 2": (lambda x, y: x ^ 2, TypeError, ["x = 2.0", "no ^", "v ** 2"]),
+    "2 ^ x": (lambda x, y: 2 ^ x, TypeError, ["no ^"]),
+    "f'{x:d}'": (lambda x, y: f"{x:d}", ValueError, ["x = 2.0 is a float", "'d'", "v:.0f"]),
     "x + '2'": (lambda x, y: x + "2", TypeError, ["+, besides Values, takes a real number; got str '2'"]),
     "'2' * x": (lambda x, y: "2" * x, TypeError, ["*, besides Values, takes a real number; got str '2'"]),
     "x ** '2'": (lambda x, y: x ** "2", TypeError, ["**, besides Values, takes a real number; got str"]),
-    "x + None": (lambda x, y: x + None, TypeError, ["got NoneType None"]),
-    "x * [1, 2]": (lambda x, y: x * [1, 2], TypeError, ["got list [1, 2]"]),
+    "x + None": (lambda x, y: x + None, TypeError, ["got NoneType None", "a return missing"]),
+    "x * [1, 2]": (lambda x, y: x * [1, 2], TypeError, ["got list [1, 2]", "[v * x for x in xs]"]),
     "x + x.relu": (lambda x, y: x + x.relu, TypeError, ["got method", "Is a call missing: x.relu()"]),
     "maximum(x.tanh, 0)": (lambda x, y: maximum(x.tanh, 0), TypeError, ["Is a call missing"]),
+    # Python's own words, which an operand has no say in: the left one is a method.
     "x.relu + 1": (lambda x, y: x.relu + 1, TypeError, ["'method' and 'int'"]),
-    "array * x": (lambda x, y: np.ones(2) * x, TypeError, ["*", "got ndarray"]),
-    "np.exp(x)": (lambda x, y: np.exp(x), TypeError, ["'Value' does not support ufuncs"]),
-    "np.maximum(x, 0)": (lambda x, y: np.maximum(x, 0), TypeError, ["'Value' does not support ufuncs"]),
+    "array * x": (
+        lambda x, y: np.ones(2) * x, TypeError, ["*", "got ndarray", "[v * x for x in xs]"]),
+    "x * array": (
+        lambda x, y: x * np.ones(2), TypeError, ["*", "got ndarray", "[v * x for x in xs]"]),
+    "array @ x": (lambda x, y: np.ones(2) @ x, TypeError, ["no @", "zip(u, v)"]),
+    "array *= x": (
+        lambda x, y: operator.imul(np.ones(2), x), TypeError, ["np.multiply", "x = 2.0", "dtype=object"]),
+    "np.float64(1) < x": (lambda x, y: np.float64(1.0) < x, TypeError, ["x = 2.0 is not compared"]),
+    "np.exp(x)": (lambda x, y: np.exp(x), TypeError, ["np.exp", "x = 2.0", "v.exp()"]),
+    "np.sqrt(x)": (lambda x, y: np.sqrt(x), TypeError, ["np.sqrt", "x = 2.0", "v.sqrt()"]),
+    "np.abs(x)": (lambda x, y: np.abs(x), TypeError, ["np.absolute", "x = 2.0", "abs(v)"]),
+    "np.arctan(x)": (
+        lambda x, y: np.arctan(x), TypeError, ["np.arctan", "no arctan", "primitive", "np.arctan(v.data)"]),
+    "np.maximum(x, 0)": (
+        lambda x, y: np.maximum(x, 0), TypeError, ["np.maximum", "x = 2.0", "Use maximum(a, b)"]),
+    "np.add.reduce(x)": (lambda x, y: np.add.reduce(x), TypeError, ["np.add.reduce", "dtype=object"]),
     "np.max([x, y])": (lambda x, y: np.max([x, y]), TypeError, ["maximum(a, b)"]),
     "(x - 2).log()": (lambda x, y: (x - 2).log(), ValueError, ["log needs an operand above 0; got 0.0"]),
     "1 / (x - 2)": (lambda x, y: 1 / (x - 2), ZeroDivisionError, ["/ needs a divisor other than 0"]),
@@ -122,6 +143,16 @@ MISTAKES = {
     "(x - 2).sqrt().backward()": (
         lambda x, y: (x - 2).sqrt().backward(), ValueError, ["sqrt has a value at 0.0 but no slope"]),
     # --- calls
+    "x.backward(retain_graph=True)": (
+        lambda x, y: x.backward(retain_graph=True), TypeError,
+        ["backward() takes nothing; got retain_graph=True", "The graph is kept", "create_graph=True"]),
+    "x.backward(1.0)": (lambda x, y: x.backward(1.0), TypeError, ["got 1.0", "∂J/∂J is 1"]),
+    "maximum([x, y])": (
+        lambda x, y: maximum([x, y]), TypeError, ["got list", "functools.reduce(maximum, values)"]),
+    "minimum(x, y, 1)": (
+        lambda x, y: minimum(x, y, 1), TypeError, ["two operands; got 3", "functools.reduce(minimum"]),
+    "maximum(x)": (lambda x, y: maximum(x), TypeError, ["got nothing"]),
+    "Value()": (lambda x, y: Value(), TypeError, ["Value(data) takes a real number; got nothing"]),
     "topological_order([x, y])": (
         lambda x, y: topological_order([x, y]), TypeError, ["takes Values", "got list"]),
     "grad(x.data, x)": (
@@ -160,6 +191,58 @@ def test_a_mistake_ends_in_a_sentence_and_changes_nothing(mistake):
     assert [word for word in words if word not in said] == [], said
     assert len(said) < 400
     assert [(v.data, v.grad, v.label, v.parents, v.op, dict(v.__dict__)) for v in (x, y)] == before
+
+
+# What PyTorch and others have, and what to write here.
+ELSEWHERE = {
+    "ReLU": "v.relu()", "softmax": "v.exp() for v", "item": "v.data", "detach": "Value(v.data)",
+    "mean": "sum(values) / len(values)", "pow": "v ** 2", "value": "v.data", "gradient": "v.grad",
+    "numpy": "v.data", "requires_grad": "grad(J, [v])", "name": "v.label", "shape": "no shape",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_names_that_others_have_are_told(name):
+    x = Value(2.0, "x")
+    with pytest.raises(AttributeError) as told:
+        getattr(x, name)
+    assert str(told.value).startswith(f"'Value' object has no attribute {name!r}: ")
+    assert ELSEWHERE[name] in str(told.value)
+    assert (hasattr(x, name), hasattr(Value, name), name in dir(x)) == (False, False, False)
+    setattr(x, name, 3)  # it is free for an attribute of one's own
+    assert (getattr(x, name), getattr(copy.copy(x), name), name in dir(x)) == (3, 3, True)
+    delattr(x, name)
+    assert getattr(x, name, None) is None
+
+
+def test_a_class_of_ones_own_may_use_such_names():
+    class Mixin:
+        def mean(self):
+            return "mean"
+
+    class Mine(Value, Mixin):
+        def item(self):
+            return self.data
+
+    x = Mine(2.0)
+    assert (x.item(), x.mean(), Mine.mean(x), "item" in dir(x), "mean" in dir(x)) == (
+        2.0, "mean", "mean", True, True)  # fmt: skip
+    with pytest.raises(AttributeError, match=r"'Mine' object has no attribute 'value': .* v\.data"):
+        x.value
+
+
+@pytest.mark.parametrize("use", [
+    lambda v: v * 2, lambda v: 2 * v, lambda v: v.exp(), lambda v: maximum(1.0, v), lambda v: v.data,
+    lambda v: v.grad, lambda v: v.parents, repr, lambda v: v.backward(), lambda v: -v, topological_order,
+    tinygrad_margin.primitive("twice", lambda x: 2 * x, lambda x, out: 2.0),
+])  # fmt: skip
+def test_a_class_that_makes_no_node_is_told(use):
+    class V10(Value):
+        def __init__(self, data):
+            self.number = data
+
+    with pytest.raises(AttributeError, match=r"^V10\.__init__ does not call super\(\).__init__\(data\)"):
+        use(V10(1.0))
 
 
 class Tensor:

@@ -55,6 +55,10 @@ _Operation = TypeVar("_Operation", bound=Callable[..., "Value"])
 _new = object.__new__
 
 
+MISSING: Any = ...  # what was not given
+_DATA = "Value(data)"
+
+
 def as_number(x: object, what: str, hint: str = "") -> float:
     """x as a float; TypeError unless it is one real number."""
     if type(x) is float:
@@ -65,11 +69,29 @@ def as_number(x: object, what: str, hint: str = "") -> float:
             return float(cast(SupportsFloat, x))
         except OverflowError:
             raise OverflowError(f"{what} takes a number that fits a float; got {x!r:.60}") from None
-    if not hint and isinstance(x, Value):
-        hint = " It is a Value already: use it as it is, or its .data."
+    got = "nothing" if x is MISSING else f"{type(x).__name__} {x!r:.60}"
+    raise TypeError(f"{what} takes a real number; got {got}.{hint or _hint(x, what)}")
+
+
+def _hint(x: object, what: str) -> str:
+    """What to do about something that is no number."""
+    if isinstance(x, Value):
+        already = " It is a Value already: use it as it is, or its .data."
+        return already if what == _DATA else " The number in a Value v is v.data."
     if callable(x):
-        hint = " Is a call missing: x.relu() for x.relu?"
-    raise TypeError(f"{what} takes a real number; got {type(x).__name__} {x!r:.60}.{hint}")
+        return " Is a call missing: x.relu() for x.relu?"
+    if isinstance(x, str):
+        return " Make a number of the text first: float(text)."
+    if x is None:
+        return " Is a return missing where it comes from?"
+    if _is_several(x):
+        return " A Value is one number: [Value(x) for x in xs]." if what == _DATA else ""
+    return ""
+
+
+def _is_several(x: object) -> bool:
+    """Is it a list or an array?"""
+    return isinstance(x, (list, tuple)) or bool(getattr(x, "shape", None))
 
 
 def constant(x: float) -> Value:
@@ -81,7 +103,14 @@ def _operand(x: object, primitive: Primitive) -> Value:
     """x as an operand."""
     if isinstance(x, Value):
         return x
-    return constant(as_number(x, f"{primitive.symbol}, besides Values,"))
+    hint = ""
+    if _is_several(x):
+        symbol = primitive.symbol
+        hint = f" Take its entries one at a time: [v {symbol} x for x in xs]; or make two arrays"
+        hint += " of Values of the same shape."
+        if primitive in (ops.MAX, ops.MIN):
+            hint = f" Of several: functools.reduce({symbol}imum, values)."
+    return constant(as_number(x, f"{primitive.symbol}, besides Values,", hint))
 
 
 def _unary(primitive: Primitive) -> Callable[[Value], Value]:
@@ -93,6 +122,9 @@ def _unary(primitive: Primitive) -> Callable[[Value], Value]:
             data = value(FLOATS, a._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a) from None
+        except AttributeError:
+            check_made(a)
+            raise
         node = _new(Value)
         node._data = data
         node._grad = 0.0
@@ -115,6 +147,9 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
             data = value(FLOATS, a._data, b._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a, b) from None
+        except AttributeError:
+            check_made(a, b)
+            raise
         node = _new(Value)
         node._data = data
         node._grad = 0.0
@@ -140,6 +175,7 @@ def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Val
 def applied(primitive: Primitive, *operands: Operand) -> Value:
     """The operation on Values that a row stands for, whatever the number of its operands."""
     nodes = [_operand(x, primitive) for x in operands]
+    check_made(*nodes)
     try:
         data = primitive.value(FLOATS, *(node._data for node in nodes))
     except (ArithmeticError, ValueError) as error:
@@ -201,7 +237,6 @@ class Value(Refusals):
     """
 
     __slots__ = ("_data", "_grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
-    __array_ufunc__ = None  # NumPy hands over: np.float64(2) * v is v.__rmul__(2)
 
     _label: str = ""  # in the instance's __dict__ once set: most nodes have none
 
@@ -213,11 +248,11 @@ class Value(Refusals):
     _primitive: Primitive
 
     def __init__(
-        self, data: SupportsFloat, label: str = "", *rest: NoReturn, **unknown: NoReturn
+        self, data: SupportsFloat = MISSING, label: str = "", *rest: NoReturn, **unknown: NoReturn
     ) -> None:
         if rest or unknown:
             raise _besides(label, *rest, **unknown)
-        self._data = as_number(data, "Value(data)")
+        self._data = as_number(data, _DATA)
         self._grad = 0.0
         self._a = self._b = None
         self._primitive = LEAF
@@ -235,7 +270,11 @@ class Value(Refusals):
     @property
     def data(self) -> float:
         """The value, a float; may be set, to one real number."""
-        return self._data
+        try:
+            return self._data
+        except AttributeError:
+            check_made(self)
+            raise
 
     @data.setter
     def data(self, data: float) -> None:
@@ -244,7 +283,11 @@ class Value(Refusals):
     @property
     def grad(self) -> float:
         """∂J/∂self once ``J.backward()`` has run, 0.0 before; may be set, to one real number."""
-        return self._grad
+        try:
+            return self._grad
+        except AttributeError:
+            check_made(self)
+            raise
 
     @grad.setter
     def grad(self, grad: float) -> None:
@@ -284,6 +327,7 @@ class Value(Refusals):
                 return ()
             return (self._a,) if self._b is None else (self._a, self._b)
         except AttributeError:
+            check_made(self)
             return self._operands
 
     @parents.setter
@@ -324,7 +368,7 @@ class Value(Refusals):
     # For copy.copy, copy.deepcopy and pickle.
     __copy__, __deepcopy__, __reduce_ex__ = copying.shallow, copying.deep, copying.reduced
 
-    def backward(self) -> None:
+    def backward(self, *given: NoReturn, **options: NoReturn) -> None:
         """Add ∂self/∂leaf to the ``grad`` of every leaf, and set that of the nodes between.
 
         Called twice, leaves hold the gradient twice; ``zero_grad`` starts anew. If it fails, every
@@ -334,6 +378,12 @@ class Value(Refusals):
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
+        if given or options:
+            raise TypeError(
+                f"backward() takes nothing; got {_listed(*given, **options)}. The graph is kept, "
+                "for another backward() too, and ∂J/∂J is 1; for derivatives of derivatives see "
+                "grad(J, x, create_graph=True)"
+            )
         totals = _sweep(self)
         if not all(map(math.isfinite, totals.values())):
             adjoints(self)  # which says so if a slope is too large
@@ -376,32 +426,50 @@ class Value(Refusals):
 
     def __format__(self, form: str) -> str:
         """``f"{v:.3f}"`` is the number in that form, and ``f"{v}"`` what ``print(v)`` prints."""
-        return format(self._data, form) if form else str(self)
+        try:
+            return format(self._data, form) if form else str(self)
+        except ValueError as error:
+            raise ValueError(
+                f"{described(self)} is a float, which the format {form!r:.20} is not for "
+                f"({error}); with 3 decimals it is v:.3f, with none v:.0f"
+            ) from None
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
-        grad = 0.0 if self._grad == 0.0 else self._grad  # not -0.0
-        return f"Value(data={self._data}, grad={grad}{label})"
+        grad = 0.0 if self.grad == 0.0 else self.grad  # not -0.0
+        return f"Value(data={self.data}, grad={grad}{label})"
 
 
-def maximum(a: Operand, b: Operand) -> Value:
+def maximum(a: Operand, b: Operand = MISSING, *more: NoReturn) -> Value:
     """The larger of a and b, as a node; the gradient goes to the larger one, ½ to each at a tie.
+
+    Raises:
+        TypeError: an operand is neither Value nor real number, or there are not two of them.
+        OverflowError: an operand is a number too large for a float.
 
     Example:
         >>> z = Value(-0.5, "z")
         >>> maximum(z, 0.0).data
         0.0
     """
+    if more:
+        raise _not_two(a, b, *more, name="maximum")
     return _BINARY["max"](_operand(a, ops.MAX), b)
 
 
-def minimum(a: Operand, b: Operand) -> Value:
+def minimum(a: Operand, b: Operand = MISSING, *more: NoReturn) -> Value:
     """The smaller of a and b, as a node; the gradient goes to the smaller one, ½ to each at a tie.
+
+    Raises:
+        TypeError: an operand is neither Value nor real number, or there are not two of them.
+        OverflowError: an operand is a number too large for a float.
 
     Example:
         >>> minimum(Value(2.0), 3.0).data
         2.0
     """
+    if more:
+        raise _not_two(a, b, *more, name="minimum")
     return _BINARY["min"](_operand(a, ops.MIN), b)
 
 
@@ -426,7 +494,7 @@ def topological_order(J: Value) -> list[Value]:
                 else:
                     order[path.pop()] = None
         except AttributeError:  # more than two: all that are new at once, the first one on top
-            if new := [parent for parent in node._operands if parent not in order]:
+            if new := [parent for parent in node.parents if parent not in order]:
                 path += reversed(new)
             else:
                 order[path.pop()] = None
@@ -639,20 +707,47 @@ def add_gradients(totals: Mapping[Value, float]) -> None:
     deque(map(setattr, totals, repeat("_grad"), new), maxlen=0)
 
 
-def as_node(x: object, what: str) -> Value:
+def as_node(x: object, what: str, hint: str = "") -> Value:
     """x, if it is a Value."""
     if not isinstance(x, Value):
-        raise TypeError(f"{what} takes Values, nodes of a graph; got {type(x).__name__} {x!r:.60}")
+        raise TypeError(
+            f"{what} takes Values, nodes of a graph; got {type(x).__name__} {x!r:.60}{hint}"
+        )
     return x
+
+
+def check_made(*nodes: Value) -> None:
+    """Refuse an object of a subclass that has not become a node."""
+    for node in nodes:
+        if isinstance(node, Value) and not hasattr(node, "_primitive"):
+            kind = type(node).__name__
+            raise AttributeError(
+                f"{kind}.__init__ does not call super().__init__(data), or too late: it is what "
+                "gives a Value its number"
+            )
 
 
 def _besides(*given: object, **named: object) -> Exception:
     """The error for what else is given to Value."""
-    got = [f"{x!r:.60}" for x in given if not isinstance(x, str) or x]
-    got += [f"{name}={x!r:.60}" for name, x in named.items()]
+    got = _listed(*(x for x in given if not isinstance(x, str) or x), **named)
     return TypeError(
         "Value(data, label) takes a number and one text, its name; got, besides the number, "
-        f"{', '.join(got) or 'too much'}. {RECORDED}"
+        f"{got or 'too much'}. {RECORDED}"
+    )
+
+
+def _not_two(*given: object, name: str) -> Exception:
+    """The error for more operands than two."""
+    return TypeError(
+        f"{name} takes two operands; got {len(given)}: {_listed(*given)}. Of several: "
+        f"functools.reduce({name}, values)"
+    )
+
+
+def _listed(*given: object, **named: object) -> str:
+    """Arguments in an error message."""
+    return ", ".join(
+        [f"{x!r:.60}" for x in given[:3]] + [f"{name}={x!r:.60}" for name, x in named.items()]
     )
 
 
