@@ -12,14 +12,17 @@ import pytest
 import tinygrad_margin
 from tinygrad_margin import (
     Value,
+    animate,
+    draw,
     gradcheck,
+    hinge_loss,
     jvp,
     maximum,
     minimum,
     topological_order,
 )
 from tinygrad_margin.engine import constant
-from tinygrad_margin.nn import MLP, Layer, Neuron
+from tinygrad_margin.nn import MLP, Layer, Neuron, WindowScorer
 
 
 def labelled():
@@ -164,7 +167,38 @@ MISTAKES = {
         lambda x, y: gradcheck(x * y, [1.0, 2.0]), TypeError, ["a function of Values, not yet called"]),
     "Tape(x, x)": (
         lambda x, y: tinygrad_margin.Tape(x, x), TypeError, ["put it in a list: [x]"]),
+    "grad(grad(J, x), x)": (
+        lambda x, y: tinygrad_margin.grad(tinygrad_margin.grad(x * y, x), x), TypeError,
+        ["got float -3.0", "create_graph=True"]),
+    "hinge_loss(x, Value(1))": (
+        lambda x, y: hinge_loss(x, Value(1.0)), TypeError, ["y of hinge_loss", "got Value", "v.data"]),
+    "jvp(J, {x: y})": (
+        lambda x, y: jvp(x * y, {x: y}), TypeError, ["a direction of jvp", "got Value", "v.data"]),
+    "tape.value([x, y])": (
+        lambda x, y: tinygrad_margin.Tape(x * y, [x, y]).value([x, y]), TypeError,
+        ["the input x of a tape", "got Value", "v.data"]),
+    "draw(J, 5)": (
+        lambda x, y: draw(x * y, 5), TypeError, ["draw writes to a file by its name", "got int 5"]),
+    "draw(J, b'b.svg')": (
+        lambda x, y: draw(x * y, b"b.svg"), TypeError, ["draw writes", "got bytes b'b.svg'"]),
+    "animate(J, 5)": (
+        lambda x, y: animate(x * y, 5), TypeError, ["animate writes to a file", "got int 5"]),
     # --- networks
+    "MLP(2, 4, 1)": (lambda x, y: MLP(2, 4, 1), TypeError, ["MLP(2, [4, 1])", "got 4, 1"]),
+    "MLP(2)": (lambda x, y: MLP(2), TypeError, ["MLP(2, [4, 1])", "got nothing"]),
+    "MLP(2, [1])(1.0, 2.0)": (
+        lambda x, y: MLP(2, [1])(1.0, 2.0), TypeError, ["takes one list", "got 1.0, 2.0", "([1.0, 2.0])"]),
+    "Neuron(2)(x, y)": (lambda x, y: Neuron(2)(x, y), TypeError, ["ReLUNeuron(2) takes one list"]),
+    "Layer(2, 3)(x, y)": (lambda x, y: Layer(2, 3)(x, y), TypeError, ["takes one list"]),
+    "WindowScorer(2, 3)(x, y)": (
+        lambda x, y: WindowScorer(2, 3)(x, y), TypeError, ["WindowScorer", "takes one list"]),
+    "Layer(2, 3, activation='tanh')": (
+        lambda x, y: Layer(2, 3, activation="tanh"), TypeError,
+        ["nonlin", "got activation='tanh'", "neuron(x).tanh()"]),
+    "Neuron(2, activation='tanh')": (
+        lambda x, y: Neuron(2, activation="tanh"), TypeError, ["nonlin", "got activation='tanh'"]),
+    "Layer(2, 3, 'tanh')": (
+        lambda x, y: Layer(2, 3, "tanh"), TypeError, ["nonlin", "got 'tanh'"]),
     "MLP(2, 4)": (lambda x, y: MLP(2, 4), TypeError, ["a list", "MLP(2, [4, 1])", "got int 4"]),
     "Layer(2, 0)": (lambda x, y: Layer(2, 0), ValueError, ["number of neurons, is 1 or more; got 0"]),
     "Neuron(-1)": (lambda x, y: Neuron(-1), ValueError, ["number of inputs, is 1 or more; got -1"]),

@@ -48,6 +48,22 @@ NO_SLOPE = (
 )
 SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
 
+# Of an operation of one's own, and of the second derivatives of ``**``.
+SLOPE_OVERFLOWS = (
+    "partials of {symbol}{name} overflowed at {operands}: {error}; the slope itself may be no "
+    "large number: write it so that no step on the way is one"
+)
+SLOPE_COMPLEX = "{symbol}{name} has a value at {operands} but no real slope: {error}"
+NO_SECOND_SLOPE = (
+    "the slope of ** in its exponent is 0 at {base}, and has no slope itself there, so no second "
+    "derivative passes; move the base away from 0"
+)
+
+
+class NotRealError(ValueError):
+    """Where an operation of one's own gives a complex number instead of a real one."""
+
+
 LEAF, CONSTANT = ops.LEAF, ops.CONSTANT
 
 Operand: TypeAlias = "Value | SupportsFloat"
@@ -380,7 +396,7 @@ class Value(Refusals):
         """
         if given or options:
             raise TypeError(
-                f"backward() takes nothing; got {_listed(*given, **options)}. The graph is kept, "
+                f"backward() takes nothing; got {listed(*given, **options)}. The graph is kept, "
                 "for another backward() too, and ∂J/∂J is 1; for derivatives of derivatives see "
                 "grad(J, x, create_graph=True)"
             )
@@ -729,7 +745,7 @@ def check_made(*nodes: Value) -> None:
 
 def _besides(*given: object, **named: object) -> Exception:
     """The error for what else is given to Value."""
-    got = _listed(*(x for x in given if not isinstance(x, str) or x), **named)
+    got = listed(*(x for x in given if not isinstance(x, str) or x), **named)
     return TypeError(
         "Value(data, label) takes a number and one text, its name; got, besides the number, "
         f"{got or 'too much'}. {RECORDED}"
@@ -739,12 +755,12 @@ def _besides(*given: object, **named: object) -> Exception:
 def _not_two(*given: object, name: str) -> Exception:
     """The error for more operands than two."""
     return TypeError(
-        f"{name} takes two operands; got {len(given)}: {_listed(*given)}. Of several: "
+        f"{name} takes two operands; got {len(given)}: {listed(*given)}. Of several: "
         f"functools.reduce({name}, values)"
     )
 
 
-def _listed(*given: object, **named: object) -> str:
+def listed(*given: object, **named: object) -> str:
     """Arguments in an error message."""
     return ", ".join(
         [f"{x!r:.60}" for x in given[:3]] + [f"{name}={x!r:.60}" for name, x in named.items()]
@@ -766,7 +782,14 @@ def no_slope(error: Exception, node: Value) -> Exception:
     kind: type[Exception] = SlopeError
     template = NO_SLOPE
     if isinstance(error, OverflowError):
-        kind, template = OverflowError, SLOPE_TOO_LARGE
+        kind, template = OverflowError, SLOPE_OVERFLOWS if error.__cause__ else SLOPE_TOO_LARGE
+    elif isinstance(error, NotRealError):
+        template = SLOPE_COMPLEX
+    elif node._primitive is ops.XLOGY:
+        template = NO_SECOND_SLOPE
     name = f" (the node {brief(node.label)})" if node.label else ""
-    got = ", ".join(map(described, node.parents))
-    return kind(template.format(symbol=node.op, name=name, operands=got))
+    each = [described(parent) for parent in node.parents]
+    got = ", ".join(each)
+    return kind(
+        template.format(symbol=node.op, name=name, operands=got, base=each[-1], error=error)
+    )
