@@ -142,6 +142,11 @@ def test_a_power_whose_base_moves_through_0():
     assert not is_in_table(slope._primitive)
 
 
+def test_the_slope_of_a_power_in_its_exponent_at_0_is_0_by_convention():
+    x = Value(0.0, "x")
+    assert (grad(x**x, x), grad(0**x, x)) == (0.0, 0.0)
+
+
 def test_a_second_derivative_that_is_too_large():
     x, w = Value(1e-250, "x"), Value(2.0, "w")
     for ask in (lambda: hessian(x.sqrt(), x), lambda: hessian(w * x.sqrt(), [w, x])):

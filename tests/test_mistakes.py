@@ -249,6 +249,11 @@ def test_names_that_others_have_are_told(name):
     assert getattr(x, name, None) is None
 
 
+def test_no_getattr_slows_the_slots():
+    assert Value.__getattribute__ is object.__getattribute__
+    assert not hasattr(Value, "__getattr__")  # CPython 3.11 specialises no slot where there is one
+
+
 def test_a_class_of_ones_own_may_use_such_names():
     class Mixin:
         def mean(self):

@@ -191,11 +191,13 @@ def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Val
 def applied(primitive: Primitive, *operands: Operand) -> Value:
     """The operation on Values that a row stands for, whatever the number of its operands."""
     nodes = [_operand(x, primitive) for x in operands]
-    check_made(*nodes)
     try:
         data = primitive.value(FLOATS, *(node._data for node in nodes))
     except (ArithmeticError, ValueError) as error:
         raise _undefined(error, primitive, *nodes) from error.__cause__
+    except AttributeError:
+        check_made(*nodes)
+        raise
     return node_of(primitive, nodes, data)
 
 
@@ -203,7 +205,10 @@ def _with_own_code(operation: _Operation, primitive: Primitive) -> _Operation:
     """The operation, named in tracebacks, and with inline caches that no other row upsets."""
     operation.__name__ = operation.__qualname__ = primitive.name
     operation.__code__ = operation.__code__.replace(co_name=primitive.name)
-    needs = f" Needs {primitive.domain}." if primitive.domain else ""
+    kind = "ZeroDivisionError" if primitive is ops.DIV else "ValueError"
+    needs = f" Needs {primitive.domain}, else {kind}." if primitive.domain else ""
+    if primitive is ops.EXP:
+        needs = " OverflowError where that is too large for a float."
     operation.__doc__ = f"{primitive.symbol}, as a new node.{needs}"
     return operation
 
@@ -225,7 +230,11 @@ OPERATIONS: dict[str, Callable[..., Value]] = {**_UNARY, **_BINARY}
 
 
 def power(a: Operand, b: Operand) -> Value:
-    """aᵇ. A plain number, as base or exponent, is not asked for a slope, which may not exist."""
+    """aᵇ. A plain number, as base or exponent, is not asked for a slope, which may not exist.
+
+    The slope in b is 0 where a is 0, by convention: aᵇ log a has that limit for b > 0. So 0ˣ and xˣ
+    have the slope 0 at x = 0, where in truth there is none.
+    """
     a, b = _operand(a, ops.POW), _operand(b, ops.POW)
     if b._primitive is CONSTANT:
         return _BINARY["pow_to_number"](a, b)
@@ -235,6 +244,12 @@ def power(a: Operand, b: Operand) -> Value:
 class Value(Refusals):
     """A number that remembers how it was computed: a node of a graph.
 
+    ``a + b``, ``a - b``, ``a * b``, ``a / b``, ``a ** b``, ``-a`` and ``abs(a)`` make a new node,
+    of Values and plain numbers on either side; so do the methods ``exp``, ``log``, ``sqrt``,
+    ``sin``, ``cos``, ``tanh``, ``sigmoid`` and ``relu``, without arguments, and the functions
+    ``maximum(a, b)`` and ``minimum(a, b)``. ``0 + a``, where ``sum`` starts, is a itself.
+    Comparing, rounding and indexing are errors that tell what to use instead.
+
     It is equal to itself alone, whatever its data: ``x.data == 3.0`` compares the numbers.
 
     Args:
@@ -243,6 +258,9 @@ class Value(Refusals):
 
     Raises:
         TypeError: data is no real number, or label is no text, here or when they are set later.
+            An operation is given something that is neither Value nor real number.
+        ValueError, ZeroDivisionError, OverflowError: an operation has no value at its operands, or
+            one too large for a float.
 
     Example:
         >>> x = Value(3.0, "x")
