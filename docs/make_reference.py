@@ -42,7 +42,7 @@ def _entry(name: str, thing: Any) -> str:
     lines = [f"### {name}\n", f"`{name}{_signature(thing)}`\n", _text(thing)]
     lines += _member_lines(thing)
     for result in _RESULTS.get(name, ()):
-        lines += [f"\n#### {result.__name__}\n", _text(result), *_member_lines(result)]
+        lines += [f"#### {result.__name__}\n", _text(result), *_member_lines(result)]
     return "\n".join(lines).rstrip() + "\n"
 
 

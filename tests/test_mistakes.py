@@ -249,6 +249,17 @@ def test_names_that_others_have_are_told(name):
     assert getattr(x, name, None) is None
 
 
+def test_what_libraries_ask_a_value_for_is_answered():
+    x = Value(2.0)
+    for name in ("foo", "__array__", "__array_interface__", "__len__", "__call__", "_repr_html_"):
+        assert not hasattr(x, name)
+    assert (np.iterable(x), callable(x), np.ndim(x), np.array([x]).shape) == (False, False, 0, (1,))
+    for number in (np.float64(2.0), np.int64(2), np.float32(2.0), np.longdouble(2), np.array(2.0)):
+        for node in (number * x, x * number, number + x, number - x, number / x, number**x):
+            assert type(node) is Value
+        assert (number == x, number != x, x == number) == (False, True, False)
+
+
 def test_no_getattr_slows_the_slots():
     assert Value.__getattribute__ is object.__getattribute__
     assert not hasattr(Value, "__getattr__")  # CPython 3.11 specialises no slot where there is one

@@ -45,6 +45,12 @@ def _no_operation(symbol: str, hint: str) -> Callable[..., NoReturn]:
     return _refusal(f"is a Value, and Values have no {symbol}. {hint}")
 
 
+_ENTRIES = (
+    "is one number: it has no entries, and no loop or sum runs over it. A layer or network with "
+    "one output gives that Value itself, not a list."
+)
+
+
 class Refusals:
     """A node's methods that raise."""
 
@@ -67,11 +73,9 @@ class Refusals:
         "is not made a whole number: steps have slope 0, so no gradient would pass. For the number "
         "use v.data: int(v.data)."
     )
-    # No __iter__: Python asks for v[0] then, so that loops, sum and unpacking end here, too.
-    __getitem__ = _refusal(
-        "is one number: it has no entries, and no loop or sum runs over it. A layer or network "
-        "with one output gives that Value itself, not a list."
-    )
+    __getitem__ = _refusal(_ENTRIES)
+    # For type checkers it is not iterable, nor for np.iterable, which calls this.
+    __iter__: None = _refusal(_ENTRIES)  # type: ignore[assignment]
     __xor__ = __rxor__ = _no_operation("^", "A power is written v ** 2.")
     __matmul__ = __rmatmul__ = _no_operation(
         "@", "A product is a * b; of two lists, sum(a * b for a, b in zip(u, v))."
