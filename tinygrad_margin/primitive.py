@@ -238,8 +238,10 @@ def _called(name: str, what: str, function: Function, operands: Sequence[Any]) -
 
 
 def _note(error: Exception, name: str, what: str, operands: Sequence[Any]) -> None:
-    """Say which operation an error of another kind comes from."""
-    note = f"in {what} of {name}, called with {', '.join(f'{x!r:.60}' for x in operands)}"
+    """Say which operation an error of another kind comes from, where it was given numbers."""
+    if not all(isinstance(x, float) for x in operands):
+        return  # whether it can do with something else is only tried
+    note = f"in {what} of {name}, called with {', '.join(map(repr, operands[:5]))}"
     if sys.version_info >= (3, 11):
         error.add_note(note)
     else:
