@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import tinygrad_margin
-from tinygrad_margin import nn
+from tinygrad_margin import check, nn
 
 PAGE = Path(__file__).parent / "reference.md"
-_SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
+_SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Source", "Example")
+_RESULTS = {"gradcheck": (check.GradientCheck, check.CheckedSlope)}  # what a function gives
 _INTRODUCTION = """\
 # Reference
 
@@ -39,9 +40,18 @@ def reference() -> str:
 def _entry(name: str, thing: Any) -> str:
     """A public name."""
     lines = [f"### {name}\n", f"`{name}{_signature(thing)}`\n", _text(thing)]
-    for member, about in _members(thing):
-        lines.append(f"- `{about[0]}`: {about[1]}" if about[1] else f"- `{member}`")
+    lines += _member_lines(thing)
+    for result in _RESULTS.get(name, ()):
+        lines += [f"#### {result.__name__}\n", _text(result), *_member_lines(result)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _member_lines(thing: Any) -> list[str]:
+    """The members of a class, as items of a list."""
+    return [
+        f"- `{about[0]}`: {_marked(about[1])}" if about[1] else f"- `{member}`"
+        for member, about in _members(thing)
+    ]
 
 
 def _members(thing: Any) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -61,23 +71,25 @@ def _signature(thing: Any, bound: bool = False) -> str:
     if inspect.isclass(thing) and issubclass(thing, BaseException):
         return ""
     signature = inspect.signature(thing)
-    if bound:
-        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+    parameters = list(signature.parameters.values())[bound:]
+    parameters = [each for each in parameters if each.annotation != "NoReturn"]  # for errors only
+    signature = signature.replace(parameters=parameters)
     text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature))  # annotations are kept as text
-    return text.replace(" -> None", "").replace("'", '"')
+    return text.replace(" -> None", "").replace(" = Ellipsis", "").replace("'", '"')
 
 
 def _text(thing: Any) -> str:
     """A docstring as Markdown."""
     kinds = "|".join(_SECTIONS)
-    about, *sections = re.split(rf"^({kinds}):\n", inspect.getdoc(thing) or "", flags=re.M)
+    heading = rf"^({kinds}):(?:\n| (?=\S))"
+    about, *sections = re.split(heading, inspect.getdoc(thing) or "", flags=re.M)
     lines = [_marked(about.strip()), ""]
     for kind, indented in zip(sections[::2], sections[1::2], strict=True):
         body = inspect.cleandoc("\n" + indented)
         if kind == "Example":
             lines += ["```python", body, "", "```", ""]
-        elif kind == "Returns":
-            lines += [f"Returns: {_marked(' '.join(body.split()))}", ""]
+        elif kind in ("Returns", "Source"):
+            lines += [f"{kind}: {_marked(' '.join(body.split()))}", ""]
         else:
             items = re.split(r"^(?=\S)", body, flags=re.M)
             lines += [f"{kind}:", "", *(_item(item) for item in items if item.strip()), ""]

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import pickle
 import weakref
 
 import numpy as np
@@ -33,6 +34,7 @@ from tinygrad_margin import (
     topological_order,
 )
 from tinygrad_margin.engine import constant
+from tinygrad_margin.ops import is_in_table
 
 exp, log, sqrt, sin, cos, tanh = math.exp, math.log, math.sqrt, math.sin, math.cos, math.tanh
 SEEDS = st.integers(0, 10**9)
@@ -131,8 +133,35 @@ def test_a_power_whose_base_moves_through_0():
     x, p = Value(0.0, "x"), Value(2.0, "p")
     assert [g.data for g in grad(x**p, [x, p], create_graph=True)] == grad(x**p, [x, p]) == [0, 0]
     assert hessian(x**p, x) == [[2.0]]
-    with pytest.raises(SlopeError, match=r"slope of \*\* .*x = 0.0"):  # its base cannot go below 0
-        hessian(x**p, [x, p])
+    with pytest.raises(SlopeError, match=r"^the slope of \*\* in its exponent is 0 at x = 0\.0, and has"):
+        hessian(x**p, [x, p])  # the base cannot go below 0
+    slope = grad(x**p, p, create_graph=True)
+    again = pickle.loads(pickle.dumps(slope))
+    assert (again.op, again.data, [v.label for v in again.parents]) == (slope.op, 0.0, ["", "x"])
+    assert again._primitive is slope._primitive
+    assert not is_in_table(slope._primitive)
+
+
+def test_the_slope_of_a_power_in_its_exponent_at_0_is_0_by_convention():
+    x = Value(0.0, "x")
+    assert (grad(x**x, x), grad(0**x, x)) == (0.0, 0.0)
+
+
+def test_a_second_derivative_that_is_too_large():
+    x, w = Value(1e-250, "x"), Value(2.0, "w")
+    for ask in (lambda: hessian(x.sqrt(), x), lambda: hessian(w * x.sqrt(), [w, x])):
+        with pytest.raises(OverflowError, match=r"^the second derivative at x = 1e-250 is too large"):
+            ask()
+    infinite = Value(math.inf)
+    assert hessian(infinite * w * w, w) == [[math.inf]]  # as large as what it is computed from
+
+
+def test_who_differentiates_a_number_is_told_of_create_graph():
+    x = Value(2.0, "x")
+    slope = grad(x**3, x)
+    for ask in (lambda: grad(slope, x), lambda: hessian(slope, x), lambda: jvp(slope, {x: 1.0})):
+        with pytest.raises(TypeError, match=r"got float 12\.0\. .* grad\(J, x, create_graph=True\)"):
+            ask()
 
 
 # --- slopes that do not exist ---------------------------------------------------------------------

@@ -86,6 +86,28 @@ def test_the_reference_says_what_the_docstrings_say():
     assert (ROOT / "docs" / "reference.md").read_text("utf-8") == script["reference"]()
 
 
+def test_the_reference_lists_errors_one_kind_after_the_other():
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    lists = re.findall(r"^Raises:\n\n((?:- .+\n)+)", text, re.M)
+    assert len(lists) > 20
+    for line in "".join(lists).splitlines():
+        assert re.match(r"- `(\w+(Error|NotFound)(, )?)+`: \w", line), line
+        assert not re.search(r"\. \w+Error[^.]*: ", line), line
+    assert "NoReturn" not in text
+
+
+def test_the_reference_describes_what_gradcheck_gives():
+    import dataclasses
+
+    from tinygrad_margin.check import CheckedSlope, GradientCheck
+
+    entry = (ROOT / "docs" / "reference.md").read_text("utf-8").split("\n### gradcheck\n")[1]
+    entry = entry.split("\n### ")[0]
+    for kind in (GradientCheck, CheckedSlope):
+        for field in dataclasses.fields(kind):
+            assert f"- `{field.name}`: " in entry.split(f"#### {kind.__name__}\n")[1]
+
+
 def test_every_test_that_reliability_names_exists():
     text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
     file, named = "", re.findall(r"`(test_\w+\.py)?::(test_\w+)`", text)

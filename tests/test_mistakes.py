@@ -2,6 +2,7 @@
 
 import copy
 import math
+import operator
 import pickle
 import random
 
@@ -11,13 +12,17 @@ import pytest
 import tinygrad_margin
 from tinygrad_margin import (
     Value,
+    animate,
+    draw,
     gradcheck,
+    hinge_loss,
     jvp,
     maximum,
+    minimum,
     topological_order,
 )
 from tinygrad_margin.engine import constant
-from tinygrad_margin.nn import MLP, Layer, Neuron
+from tinygrad_margin.nn import MLP, Layer, Neuron, WindowScorer
 
 
 def labelled():
@@ -67,8 +72,9 @@ MISTAKES = {
     "x._backward = f": (assigned("_backward", lambda x, y: print), AttributeError,
                         ["_backward of a node comes from the table", "primitive"]),
     # --- making one
-    "Value([1, 2])": (lambda x, y: Value([1, 2]), TypeError, ["a real number; got list [1, 2]"]),
-    "Value('3')": (lambda x, y: Value("3"), TypeError, ["a real number; got str '3'"]),
+    "Value([1, 2])": (lambda x, y: Value([1, 2]), TypeError,
+                      ["a real number; got list [1, 2]", "[Value(x) for x in xs]"]),
+    "Value('3')": (lambda x, y: Value("3"), TypeError, ["a real number; got str '3'", "float(text)"]),
     "Value(None)": (lambda x, y: Value(None), TypeError, ["got NoneType"]),
     "Value(1j)": (lambda x, y: Value(1j), TypeError, ["a real number; got complex 1j"]),
     "Value(x)": (lambda x, y: Value(x), TypeError, ["It is a Value already", ".data"]),
@@ -101,19 +107,37 @@ MISTAKES = {
     "x @ y": (lambda x, y: x @ y, TypeError, ["no @", "a * b", "zip(u, v)"]),
     "[1.0] @ x": (lambda x, y: [1.0] @ x, TypeError, ["no @"]),
     "x[0]": (lambda x, y: x[0], TypeError, ["x = 2.0 is one number", "not a list"]),
-    "a, b = x": (lambda x, y: [*x], TypeError, ["'Value' object is not iterable"]),
-    "sum(x)": (lambda x, y: sum(x), TypeError, ["'Value' object is not iterable"]),
+    "a, b = x": (lambda x, y: [*x], TypeError, ["x = 2.0 is one number", "no loop or sum runs over it"]),
+    "sum(x)": (lambda x, y: sum(x), TypeError, ["x = 2.0 is one number", "no loop or sum"]),
+    "for v in x": (lambda x, y: [2 * v for v in x], TypeError, ["x = 2.0 is one number", "no loop or sum"]),
+    "x ^ 2": (lambda x, y: x ^ 2, TypeError, ["x = 2.0", "no ^", "v ** 2"]),
+    "2 ^ x": (lambda x, y: 2 ^ x, TypeError, ["no ^"]),
+    "f'{x:d}'": (lambda x, y: f"{x:d}", ValueError, ["x = 2.0 is a float", "'d'", "v:.0f"]),
     "x + '2'": (lambda x, y: x + "2", TypeError, ["+, besides Values, takes a real number; got str '2'"]),
     "'2' * x": (lambda x, y: "2" * x, TypeError, ["*, besides Values, takes a real number; got str '2'"]),
     "x ** '2'": (lambda x, y: x ** "2", TypeError, ["**, besides Values, takes a real number; got str"]),
-    "x + None": (lambda x, y: x + None, TypeError, ["got NoneType None"]),
-    "x * [1, 2]": (lambda x, y: x * [1, 2], TypeError, ["got list [1, 2]"]),
+    "x + None": (lambda x, y: x + None, TypeError, ["got NoneType None", "a return missing"]),
+    "x * [1, 2]": (lambda x, y: x * [1, 2], TypeError, ["got list [1, 2]", "[v * x for x in xs]"]),
     "x + x.relu": (lambda x, y: x + x.relu, TypeError, ["got method", "Is a call missing: x.relu()"]),
     "maximum(x.tanh, 0)": (lambda x, y: maximum(x.tanh, 0), TypeError, ["Is a call missing"]),
+    # Python's own words, which an operand has no say in: the left one is a method.
     "x.relu + 1": (lambda x, y: x.relu + 1, TypeError, ["'method' and 'int'"]),
-    "array * x": (lambda x, y: np.ones(2) * x, TypeError, ["*", "got ndarray"]),
-    "np.exp(x)": (lambda x, y: np.exp(x), TypeError, ["'Value' does not support ufuncs"]),
-    "np.maximum(x, 0)": (lambda x, y: np.maximum(x, 0), TypeError, ["'Value' does not support ufuncs"]),
+    "array * x": (
+        lambda x, y: np.ones(2) * x, TypeError, ["*", "got ndarray", "[v * x for x in xs]"]),
+    "x * array": (
+        lambda x, y: x * np.ones(2), TypeError, ["*", "got ndarray", "[v * x for x in xs]"]),
+    "array @ x": (lambda x, y: np.ones(2) @ x, TypeError, ["no @", "zip(u, v)"]),
+    "array *= x": (
+        lambda x, y: operator.imul(np.ones(2), x), TypeError, ["np.multiply", "x = 2.0", "dtype=object"]),
+    "np.float64(1) < x": (lambda x, y: np.float64(1.0) < x, TypeError, ["x = 2.0 is not compared"]),
+    "np.exp(x)": (lambda x, y: np.exp(x), TypeError, ["np.exp", "x = 2.0", "v.exp()"]),
+    "np.sqrt(x)": (lambda x, y: np.sqrt(x), TypeError, ["np.sqrt", "x = 2.0", "v.sqrt()"]),
+    "np.abs(x)": (lambda x, y: np.abs(x), TypeError, ["np.absolute", "x = 2.0", "abs(v)"]),
+    "np.arctan(x)": (
+        lambda x, y: np.arctan(x), TypeError, ["np.arctan", "no arctan", "primitive", "np.arctan(v.data)"]),
+    "np.maximum(x, 0)": (
+        lambda x, y: np.maximum(x, 0), TypeError, ["np.maximum", "x = 2.0", "Use maximum(a, b)"]),
+    "np.add.reduce(x)": (lambda x, y: np.add.reduce(x), TypeError, ["np.add.reduce", "dtype=object"]),
     "np.max([x, y])": (lambda x, y: np.max([x, y]), TypeError, ["maximum(a, b)"]),
     "(x - 2).log()": (lambda x, y: (x - 2).log(), ValueError, ["log needs an operand above 0; got 0.0"]),
     "1 / (x - 2)": (lambda x, y: 1 / (x - 2), ZeroDivisionError, ["/ needs a divisor other than 0"]),
@@ -122,6 +146,16 @@ MISTAKES = {
     "(x - 2).sqrt().backward()": (
         lambda x, y: (x - 2).sqrt().backward(), ValueError, ["sqrt has a value at 0.0 but no slope"]),
     # --- calls
+    "x.backward(retain_graph=True)": (
+        lambda x, y: x.backward(retain_graph=True), TypeError,
+        ["backward() takes nothing; got retain_graph=True", "The graph is kept", "create_graph=True"]),
+    "x.backward(1.0)": (lambda x, y: x.backward(1.0), TypeError, ["got 1.0", "∂J/∂J is 1"]),
+    "maximum([x, y])": (
+        lambda x, y: maximum([x, y]), TypeError, ["got list", "functools.reduce(maximum, values)"]),
+    "minimum(x, y, 1)": (
+        lambda x, y: minimum(x, y, 1), TypeError, ["two operands; got 3", "functools.reduce(minimum"]),
+    "maximum(x)": (lambda x, y: maximum(x), TypeError, ["got nothing"]),
+    "Value()": (lambda x, y: Value(), TypeError, ["Value(data) takes a real number; got nothing"]),
     "topological_order([x, y])": (
         lambda x, y: topological_order([x, y]), TypeError, ["takes Values", "got list"]),
     "grad(x.data, x)": (
@@ -133,7 +167,38 @@ MISTAKES = {
         lambda x, y: gradcheck(x * y, [1.0, 2.0]), TypeError, ["a function of Values, not yet called"]),
     "Tape(x, x)": (
         lambda x, y: tinygrad_margin.Tape(x, x), TypeError, ["put it in a list: [x]"]),
+    "grad(grad(J, x), x)": (
+        lambda x, y: tinygrad_margin.grad(tinygrad_margin.grad(x * y, x), x), TypeError,
+        ["got float -3.0", "create_graph=True"]),
+    "hinge_loss(x, Value(1))": (
+        lambda x, y: hinge_loss(x, Value(1.0)), TypeError, ["y of hinge_loss", "got Value", "v.data"]),
+    "jvp(J, {x: y})": (
+        lambda x, y: jvp(x * y, {x: y}), TypeError, ["a direction of jvp", "got Value", "v.data"]),
+    "tape.value([x, y])": (
+        lambda x, y: tinygrad_margin.Tape(x * y, [x, y]).value([x, y]), TypeError,
+        ["the input x of a tape", "got Value", "v.data"]),
+    "draw(J, 5)": (
+        lambda x, y: draw(x * y, 5), TypeError, ["draw writes to a file by its name", "got int 5"]),
+    "draw(J, b'b.svg')": (
+        lambda x, y: draw(x * y, b"b.svg"), TypeError, ["draw writes", "got bytes b'b.svg'"]),
+    "animate(J, 5)": (
+        lambda x, y: animate(x * y, 5), TypeError, ["animate writes to a file", "got int 5"]),
     # --- networks
+    "MLP(2, 4, 1)": (lambda x, y: MLP(2, 4, 1), TypeError, ["MLP(2, [4, 1])", "got 4, 1"]),
+    "MLP(2)": (lambda x, y: MLP(2), TypeError, ["MLP(2, [4, 1])", "got nothing"]),
+    "MLP(2, [1])(1.0, 2.0)": (
+        lambda x, y: MLP(2, [1])(1.0, 2.0), TypeError, ["takes one list", "got 1.0, 2.0", "([1.0, 2.0])"]),
+    "Neuron(2)(x, y)": (lambda x, y: Neuron(2)(x, y), TypeError, ["ReLUNeuron(2) takes one list"]),
+    "Layer(2, 3)(x, y)": (lambda x, y: Layer(2, 3)(x, y), TypeError, ["takes one list"]),
+    "WindowScorer(2, 3)(x, y)": (
+        lambda x, y: WindowScorer(2, 3)(x, y), TypeError, ["WindowScorer", "takes one list"]),
+    "Layer(2, 3, activation='tanh')": (
+        lambda x, y: Layer(2, 3, activation="tanh"), TypeError,
+        ["nonlin", "got activation='tanh'", "neuron(x).tanh()"]),
+    "Neuron(2, activation='tanh')": (
+        lambda x, y: Neuron(2, activation="tanh"), TypeError, ["nonlin", "got activation='tanh'"]),
+    "Layer(2, 3, 'tanh')": (
+        lambda x, y: Layer(2, 3, "tanh"), TypeError, ["nonlin", "got 'tanh'"]),
     "MLP(2, 4)": (lambda x, y: MLP(2, 4), TypeError, ["a list", "MLP(2, [4, 1])", "got int 4"]),
     "Layer(2, 0)": (lambda x, y: Layer(2, 0), ValueError, ["number of neurons, is 1 or more; got 0"]),
     "Neuron(-1)": (lambda x, y: Neuron(-1), ValueError, ["number of inputs, is 1 or more; got -1"]),
@@ -160,6 +225,74 @@ def test_a_mistake_ends_in_a_sentence_and_changes_nothing(mistake):
     assert [word for word in words if word not in said] == [], said
     assert len(said) < 400
     assert [(v.data, v.grad, v.label, v.parents, v.op, dict(v.__dict__)) for v in (x, y)] == before
+
+
+# What PyTorch and others have, and what to write here.
+ELSEWHERE = {
+    "ReLU": "v.relu()", "softmax": "v.exp() for v", "item": "v.data", "detach": "Value(v.data)",
+    "mean": "sum(values) / len(values)", "pow": "v ** 2", "value": "v.data", "gradient": "v.grad",
+    "numpy": "v.data", "requires_grad": "grad(J, [v])", "name": "v.label", "shape": "no shape",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_names_that_others_have_are_told(name):
+    x = Value(2.0, "x")
+    with pytest.raises(AttributeError) as told:
+        getattr(x, name)
+    assert str(told.value).startswith(f"'Value' object has no attribute {name!r}: ")
+    assert ELSEWHERE[name] in str(told.value)
+    assert (hasattr(x, name), hasattr(Value, name), name in dir(x)) == (False, False, False)
+    setattr(x, name, 3)  # it is free for an attribute of one's own
+    assert (getattr(x, name), getattr(copy.copy(x), name), name in dir(x)) == (3, 3, True)
+    delattr(x, name)
+    assert getattr(x, name, None) is None
+
+
+def test_what_libraries_ask_a_value_for_is_answered():
+    x = Value(2.0)
+    for name in ("foo", "__array__", "__array_interface__", "__len__", "__call__", "_repr_html_"):
+        assert not hasattr(x, name)
+    assert (np.iterable(x), callable(x), np.ndim(x), np.array([x]).shape) == (False, False, 0, (1,))
+    for number in (np.float64(2.0), np.int64(2), np.float32(2.0), np.longdouble(2), np.array(2.0)):
+        for node in (number * x, x * number, number + x, number - x, number / x, number**x):
+            assert type(node) is Value
+        assert (number == x, number != x, x == number) == (False, True, False)
+
+
+def test_no_getattr_slows_the_slots():
+    assert Value.__getattribute__ is object.__getattribute__
+    assert not hasattr(Value, "__getattr__")  # CPython 3.11 specialises no slot where there is one
+
+
+def test_a_class_of_ones_own_may_use_such_names():
+    class Mixin:
+        def mean(self):
+            return "mean"
+
+    class Mine(Value, Mixin):
+        def item(self):
+            return self.data
+
+    x = Mine(2.0)
+    assert (x.item(), x.mean(), Mine.mean(x), "item" in dir(x), "mean" in dir(x)) == (
+        2.0, "mean", "mean", True, True)  # fmt: skip
+    with pytest.raises(AttributeError, match=r"'Mine' object has no attribute 'value': .* v\.data"):
+        x.value
+
+
+@pytest.mark.parametrize("use", [
+    lambda v: v * 2, lambda v: 2 * v, lambda v: v.exp(), lambda v: maximum(1.0, v), lambda v: v.data,
+    lambda v: v.grad, lambda v: v.parents, repr, lambda v: v.backward(), lambda v: -v, topological_order,
+    tinygrad_margin.primitive("twice", lambda x: 2 * x, lambda x, out: 2.0),
+])  # fmt: skip
+def test_a_class_that_makes_no_node_is_told(use):
+    class V10(Value):
+        def __init__(self, data):
+            self.number = data
+
+    with pytest.raises(AttributeError, match=r"^V10\.__init__ does not call super\(\).__init__\(data\)"):
+        use(V10(1.0))
 
 
 class Tensor:

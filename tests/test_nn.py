@@ -117,7 +117,7 @@ def test_bad_input(bad):
     (lambda: Layer(2, 0), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
     (lambda: Layer(2, None), TypeError, "nout, the number of neurons, is a whole number; got NoneType"),
     (lambda: Neuron(-1), ValueError, "nin, the number of inputs, is 1 or more; got -1"),
-    (lambda: Neuron(2, nonlin="tanh"), TypeError, r"nonlin is True.*got str 'tanh'.*neuron\(x\)\.tanh\(\)"),
+    (lambda: Neuron(2, nonlin="tanh"), TypeError, r"nonlin is True.*got 'tanh'.*neuron\(x\)\.tanh\(\)"),
     (lambda: Neuron(2, nonlin=Value.tanh), TypeError, "nonlin is True"),
     (lambda: MLP(2, [1])([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"list of lists.*\[model\(x\) for x in X\]"),
     (lambda: MLP(2, [1])(np.ones((5, 2))), TypeError, "list of lists"),

@@ -439,6 +439,45 @@ def test_built_in_functions_take_what_their_partials_take():
         primitive("hypot", math.hypot, lambda out: (1.0,))
 
 
+@pytest.mark.parametrize("kind", [KeyError, IndexError, RecursionError, RuntimeError, NameError])
+def test_an_error_of_another_kind_says_whose_it_is(kind):
+    def fails(*_):
+        raise kind("lost")
+
+    f, g = primitive("f", fails, SLOPE), primitive("g", lambda x: x, fails)
+    x = Value(0.5, "x")
+    for ask, said in ((lambda: f(x), "in value of f, called with 0.5"),
+                      (g(x).backward, "in partials of g, called with 0.5, 0.5")):  # fmt: skip
+        with pytest.raises(kind) as told:
+            ask()
+        assert "lost" in str(told.value)
+        assert said in "".join(traceback.format_exception(told.value))
+    assert x.grad == 0.0
+
+
+def test_operands_have_no_names():
+    with pytest.raises(TypeError, match=r"^softplus takes its operands in order, .*softplus\(x\); got z=1\.0"):
+        SOFTPLUS(z=1.0)
+
+
+def test_partials_that_overflow_are_not_taken_for_a_large_slope():
+    x = Value(-800.0, "x")
+    J = primitive("sp", lambda x: math.log1p(math.exp(x)), lambda x, out: 1 / (1 + math.exp(-x)))(x)
+    for ask in (J.backward, lambda: grad(J, x)):
+        with pytest.raises(OverflowError, match=r"^partials of sp overflowed at x = -800\.0: math range"):
+            ask()
+    J = primitive("f", lambda x: 1.0, lambda x, out: math.inf)(x)
+    with pytest.raises(OverflowError, match="^the slope of f at x = -800.0 is too large for a float"):
+        J.backward()
+
+
+def test_a_complex_slope_is_named():
+    x = Value(-4.0, "x")
+    J = primitive("f", lambda x: 1.0, lambda x, out: x**0.5)(x)
+    with pytest.raises(SlopeError, match=r"^f has a value at x = -4\.0 but no real slope: .*\+2j"):
+        J.backward()
+
+
 def test_an_operation_may_become_a_method():
     class Number(Value):
         softplus = SOFTPLUS

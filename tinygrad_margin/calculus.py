@@ -40,12 +40,14 @@ from tinygrad_margin.engine import (
     topological_order,
 )
 from tinygrad_margin.notation import brief
-from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.ops import FLOATS, XLOGY, Primitive
 from tinygrad_margin.source import has_generic_partials
 
 # What a gradient graph is made of: a number stays a number as long as it can, so that pictures
 # show 6 and not 2 × 3.
 Term: TypeAlias = "Value | float"
+
+_AGAIN = ". To differentiate a gradient again, make it with grad(J, x, create_graph=True)"
 
 
 @overload
@@ -102,7 +104,7 @@ def grad(
 
 def _asked(J: object, wrt: object, what: str) -> list[Value]:
     """What wrt names, one Value or several; TypeError if there is something else in it."""
-    as_node(J, what)
+    as_node(J, what, _AGAIN if isinstance(J, float) else "")
     if isinstance(wrt, Value):
         return [wrt]
     if isinstance(wrt, str) or not isinstance(wrt, Iterable):
@@ -130,7 +132,24 @@ def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
         [[6.0, 4.0], [4.0, 0.0]]
     """
     asked = _asked(J, wrt, "hessian(J, wrt)")
-    return [grad(slope, asked) for slope in _gradient_graph(J, asked)]
+    rows = [grad(slope, asked) for slope in _gradient_graph(J, asked)]
+    if not all(math.isfinite(x) for row in rows for x in row):
+        _check_size(J, asked, rows)
+    return rows
+
+
+def _check_size(J: Value, asked: list[Value], rows: list[list[float]]) -> None:
+    """Raise for a second derivative that is no finite number, where all nodes are."""
+    if not all(math.isfinite(node.data) for node in topological_order(J)):
+        return
+    for node, row in zip(asked, rows, strict=True):
+        for other, x in zip(asked, row, strict=True):
+            if not math.isfinite(x):
+                at = dict.fromkeys(f"{brief(v.label) or 'x'} = {v.data}" for v in (node, other))
+                raise OverflowError(
+                    f"the second derivative at {', '.join(at)} is too large for a float, or a step "
+                    "on the way to it"
+                )
 
 
 def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
@@ -154,7 +173,7 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
         >>> jvp(a * b, {a: 1.0, b: 10.0})                   # b · 1 + a · 10
         23.0
     """
-    as_node(J, "jvp(J, directions)")
+    as_node(J, "jvp(J, directions)", _AGAIN if isinstance(J, float) else "")
     if not isinstance(directions, Mapping):
         raise TypeError(
             "jvp(J, directions) takes a mapping from leaves to numbers, {x: 1.0}; got "
@@ -264,10 +283,6 @@ def _function(name: str) -> Any:
     return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
 
 
-# x · log y at y = 0, where it is 0 and has no slope. No row of the table: nobody types it.
-XLOGY = Primitive(
-    "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
-)
 _xlogy = _binary(XLOGY)
 
 

@@ -48,11 +48,31 @@ NO_SLOPE = (
 )
 SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
 
+# Of an operation of one's own, and of the second derivatives of ``**``.
+SLOPE_OVERFLOWS = (
+    "partials of {symbol}{name} overflowed at {operands}: {error}; the slope itself may be no "
+    "large number: write it so that no step on the way is one"
+)
+SLOPE_COMPLEX = "{symbol}{name} has a value at {operands} but no real slope: {error}"
+NO_SECOND_SLOPE = (
+    "the slope of ** in its exponent is 0 at {base}, and has no slope itself there, so no second "
+    "derivative passes; move the base away from 0"
+)
+
+
+class NotRealError(ValueError):
+    """Where an operation of one's own gives a complex number instead of a real one."""
+
+
 LEAF, CONSTANT = ops.LEAF, ops.CONSTANT
 
 Operand: TypeAlias = "Value | SupportsFloat"
 _Operation = TypeVar("_Operation", bound=Callable[..., "Value"])
 _new = object.__new__
+
+
+MISSING: Any = ...  # what was not given
+_DATA = "Value(data)"
 
 
 def as_number(x: object, what: str, hint: str = "") -> float:
@@ -65,11 +85,29 @@ def as_number(x: object, what: str, hint: str = "") -> float:
             return float(cast(SupportsFloat, x))
         except OverflowError:
             raise OverflowError(f"{what} takes a number that fits a float; got {x!r:.60}") from None
-    if not hint and isinstance(x, Value):
-        hint = " It is a Value already: use it as it is, or its .data."
+    got = "nothing" if x is MISSING else f"{type(x).__name__} {x!r:.60}"
+    raise TypeError(f"{what} takes a real number; got {got}.{hint or _hint(x, what)}")
+
+
+def _hint(x: object, what: str) -> str:
+    """What to do about something that is no number."""
+    if isinstance(x, Value):
+        already = " It is a Value already: use it as it is, or its .data."
+        return already if what == _DATA else " The number in a Value v is v.data."
     if callable(x):
-        hint = " Is a call missing: x.relu() for x.relu?"
-    raise TypeError(f"{what} takes a real number; got {type(x).__name__} {x!r:.60}.{hint}")
+        return " Is a call missing: x.relu() for x.relu?"
+    if isinstance(x, str):
+        return " Make a number of the text first: float(text)."
+    if x is None:
+        return " Is a return missing where it comes from?"
+    if _is_several(x):
+        return " A Value is one number: [Value(x) for x in xs]." if what == _DATA else ""
+    return ""
+
+
+def _is_several(x: object) -> bool:
+    """Is it a list or an array?"""
+    return isinstance(x, (list, tuple)) or bool(getattr(x, "shape", None))
 
 
 def constant(x: float) -> Value:
@@ -81,7 +119,14 @@ def _operand(x: object, primitive: Primitive) -> Value:
     """x as an operand."""
     if isinstance(x, Value):
         return x
-    return constant(as_number(x, f"{primitive.symbol}, besides Values,"))
+    hint = ""
+    if _is_several(x):
+        symbol = primitive.symbol
+        hint = f" Take its entries one at a time: [v {symbol} x for x in xs]; or make two arrays"
+        hint += " of Values of the same shape."
+        if primitive in (ops.MAX, ops.MIN):
+            hint = f" Of several: functools.reduce({symbol}imum, values)."
+    return constant(as_number(x, f"{primitive.symbol}, besides Values,", hint))
 
 
 def _unary(primitive: Primitive) -> Callable[[Value], Value]:
@@ -93,6 +138,9 @@ def _unary(primitive: Primitive) -> Callable[[Value], Value]:
             data = value(FLOATS, a._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a) from None
+        except AttributeError:
+            check_made(a)
+            raise
         node = _new(Value)
         node._data = data
         node._grad = 0.0
@@ -115,6 +163,9 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
             data = value(FLOATS, a._data, b._data)
         except (ArithmeticError, ValueError) as error:
             raise _undefined(error, primitive, a, b) from None
+        except AttributeError:
+            check_made(a, b)
+            raise
         node = _new(Value)
         node._data = data
         node._grad = 0.0
@@ -144,6 +195,9 @@ def applied(primitive: Primitive, *operands: Operand) -> Value:
         data = primitive.value(FLOATS, *(node._data for node in nodes))
     except (ArithmeticError, ValueError) as error:
         raise _undefined(error, primitive, *nodes) from error.__cause__
+    except AttributeError:
+        check_made(*nodes)
+        raise
     return node_of(primitive, nodes, data)
 
 
@@ -151,7 +205,10 @@ def _with_own_code(operation: _Operation, primitive: Primitive) -> _Operation:
     """The operation, named in tracebacks, and with inline caches that no other row upsets."""
     operation.__name__ = operation.__qualname__ = primitive.name
     operation.__code__ = operation.__code__.replace(co_name=primitive.name)
-    needs = f" Needs {primitive.domain}." if primitive.domain else ""
+    kind = "ZeroDivisionError" if primitive is ops.DIV else "ValueError"
+    needs = f" Needs {primitive.domain}, else {kind}." if primitive.domain else ""
+    if primitive is ops.EXP:
+        needs = " OverflowError where that is too large for a float."
     operation.__doc__ = f"{primitive.symbol}, as a new node.{needs}"
     return operation
 
@@ -173,7 +230,11 @@ OPERATIONS: dict[str, Callable[..., Value]] = {**_UNARY, **_BINARY}
 
 
 def power(a: Operand, b: Operand) -> Value:
-    """aᵇ. A plain number, as base or exponent, is not asked for a slope, which may not exist."""
+    """aᵇ. A plain number, as base or exponent, is not asked for a slope, which may not exist.
+
+    The slope in b is 0 where a is 0, by convention: aᵇ log a has that limit for b > 0. So 0ˣ and xˣ
+    have the slope 0 at x = 0, where in truth there is none.
+    """
     a, b = _operand(a, ops.POW), _operand(b, ops.POW)
     if b._primitive is CONSTANT:
         return _BINARY["pow_to_number"](a, b)
@@ -183,6 +244,12 @@ def power(a: Operand, b: Operand) -> Value:
 class Value(Refusals):
     """A number that remembers how it was computed: a node of a graph.
 
+    ``a + b``, ``a - b``, ``a * b``, ``a / b``, ``a ** b``, ``-a`` and ``abs(a)`` make a new node,
+    of Values and plain numbers on either side; so do the methods ``exp``, ``log``, ``sqrt``,
+    ``sin``, ``cos``, ``tanh``, ``sigmoid`` and ``relu``, without arguments, and the functions
+    ``maximum(a, b)`` and ``minimum(a, b)``. ``0 + a``, where ``sum`` starts, is a itself.
+    Comparing, rounding and indexing are errors that tell what to use instead.
+
     It is equal to itself alone, whatever its data: ``x.data == 3.0`` compares the numbers.
 
     Args:
@@ -191,6 +258,9 @@ class Value(Refusals):
 
     Raises:
         TypeError: data is no real number, or label is no text, here or when they are set later.
+            An operation is given something that is neither Value nor real number.
+        ValueError, ZeroDivisionError, OverflowError: an operation has no value at its operands, or
+            one too large for a float.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -201,7 +271,6 @@ class Value(Refusals):
     """
 
     __slots__ = ("_data", "_grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
-    __array_ufunc__ = None  # NumPy hands over: np.float64(2) * v is v.__rmul__(2)
 
     _label: str = ""  # in the instance's __dict__ once set: most nodes have none
 
@@ -213,11 +282,11 @@ class Value(Refusals):
     _primitive: Primitive
 
     def __init__(
-        self, data: SupportsFloat, label: str = "", *rest: NoReturn, **unknown: NoReturn
+        self, data: SupportsFloat = MISSING, label: str = "", *rest: NoReturn, **unknown: NoReturn
     ) -> None:
         if rest or unknown:
             raise _besides(label, *rest, **unknown)
-        self._data = as_number(data, "Value(data)")
+        self._data = as_number(data, _DATA)
         self._grad = 0.0
         self._a = self._b = None
         self._primitive = LEAF
@@ -235,7 +304,11 @@ class Value(Refusals):
     @property
     def data(self) -> float:
         """The value, a float; may be set, to one real number."""
-        return self._data
+        try:
+            return self._data
+        except AttributeError:
+            check_made(self)
+            raise
 
     @data.setter
     def data(self, data: float) -> None:
@@ -244,7 +317,11 @@ class Value(Refusals):
     @property
     def grad(self) -> float:
         """∂J/∂self once ``J.backward()`` has run, 0.0 before; may be set, to one real number."""
-        return self._grad
+        try:
+            return self._grad
+        except AttributeError:
+            check_made(self)
+            raise
 
     @grad.setter
     def grad(self, grad: float) -> None:
@@ -284,6 +361,7 @@ class Value(Refusals):
                 return ()
             return (self._a,) if self._b is None else (self._a, self._b)
         except AttributeError:
+            check_made(self)
             return self._operands
 
     @parents.setter
@@ -324,7 +402,7 @@ class Value(Refusals):
     # For copy.copy, copy.deepcopy and pickle.
     __copy__, __deepcopy__, __reduce_ex__ = copying.shallow, copying.deep, copying.reduced
 
-    def backward(self) -> None:
+    def backward(self, *given: NoReturn, **options: NoReturn) -> None:
         """Add ∂self/∂leaf to the ``grad`` of every leaf, and set that of the nodes between.
 
         Called twice, leaves hold the gradient twice; ``zero_grad`` starts anew. If it fails, every
@@ -334,6 +412,12 @@ class Value(Refusals):
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
+        if given or options:
+            raise TypeError(
+                f"backward() takes nothing; got {listed(*given, **options)}. The graph is kept, "
+                "for another backward() too, and ∂J/∂J is 1; for derivatives of derivatives see "
+                "grad(J, x, create_graph=True)"
+            )
         totals = _sweep(self)
         if not all(map(math.isfinite, totals.values())):
             adjoints(self)  # which says so if a slope is too large
@@ -376,32 +460,50 @@ class Value(Refusals):
 
     def __format__(self, form: str) -> str:
         """``f"{v:.3f}"`` is the number in that form, and ``f"{v}"`` what ``print(v)`` prints."""
-        return format(self._data, form) if form else str(self)
+        try:
+            return format(self._data, form) if form else str(self)
+        except ValueError as error:
+            raise ValueError(
+                f"{described(self)} is a float, which the format {form!r:.20} is not for "
+                f"({error}); with 3 decimals it is v:.3f, with none v:.0f"
+            ) from None
 
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
-        grad = 0.0 if self._grad == 0.0 else self._grad  # not -0.0
-        return f"Value(data={self._data}, grad={grad}{label})"
+        grad = 0.0 if self.grad == 0.0 else self.grad  # not -0.0
+        return f"Value(data={self.data}, grad={grad}{label})"
 
 
-def maximum(a: Operand, b: Operand) -> Value:
+def maximum(a: Operand, b: Operand = MISSING, *more: NoReturn) -> Value:
     """The larger of a and b, as a node; the gradient goes to the larger one, ½ to each at a tie.
+
+    Raises:
+        TypeError: an operand is neither Value nor real number, or there are not two of them.
+        OverflowError: an operand is a number too large for a float.
 
     Example:
         >>> z = Value(-0.5, "z")
         >>> maximum(z, 0.0).data
         0.0
     """
+    if more:
+        raise _not_two(a, b, *more, name="maximum")
     return _BINARY["max"](_operand(a, ops.MAX), b)
 
 
-def minimum(a: Operand, b: Operand) -> Value:
+def minimum(a: Operand, b: Operand = MISSING, *more: NoReturn) -> Value:
     """The smaller of a and b, as a node; the gradient goes to the smaller one, ½ to each at a tie.
+
+    Raises:
+        TypeError: an operand is neither Value nor real number, or there are not two of them.
+        OverflowError: an operand is a number too large for a float.
 
     Example:
         >>> minimum(Value(2.0), 3.0).data
         2.0
     """
+    if more:
+        raise _not_two(a, b, *more, name="minimum")
     return _BINARY["min"](_operand(a, ops.MIN), b)
 
 
@@ -426,7 +528,7 @@ def topological_order(J: Value) -> list[Value]:
                 else:
                     order[path.pop()] = None
         except AttributeError:  # more than two: all that are new at once, the first one on top
-            if new := [parent for parent in node._operands if parent not in order]:
+            if new := [parent for parent in node.parents if parent not in order]:
                 path += reversed(new)
             else:
                 order[path.pop()] = None
@@ -639,20 +741,47 @@ def add_gradients(totals: Mapping[Value, float]) -> None:
     deque(map(setattr, totals, repeat("_grad"), new), maxlen=0)
 
 
-def as_node(x: object, what: str) -> Value:
+def as_node(x: object, what: str, hint: str = "") -> Value:
     """x, if it is a Value."""
     if not isinstance(x, Value):
-        raise TypeError(f"{what} takes Values, nodes of a graph; got {type(x).__name__} {x!r:.60}")
+        raise TypeError(
+            f"{what} takes Values, nodes of a graph; got {type(x).__name__} {x!r:.60}{hint}"
+        )
     return x
+
+
+def check_made(*nodes: Value) -> None:
+    """Refuse an object of a subclass that has not become a node."""
+    for node in nodes:
+        if isinstance(node, Value) and not hasattr(node, "_primitive"):
+            kind = type(node).__name__
+            raise AttributeError(
+                f"{kind}.__init__ does not call super().__init__(data), or too late: it is what "
+                "gives a Value its number"
+            )
 
 
 def _besides(*given: object, **named: object) -> Exception:
     """The error for what else is given to Value."""
-    got = [f"{x!r:.60}" for x in given if not isinstance(x, str) or x]
-    got += [f"{name}={x!r:.60}" for name, x in named.items()]
+    got = listed(*(x for x in given if not isinstance(x, str) or x), **named)
     return TypeError(
         "Value(data, label) takes a number and one text, its name; got, besides the number, "
-        f"{', '.join(got) or 'too much'}. {RECORDED}"
+        f"{got or 'too much'}. {RECORDED}"
+    )
+
+
+def _not_two(*given: object, name: str) -> Exception:
+    """The error for more operands than two."""
+    return TypeError(
+        f"{name} takes two operands; got {len(given)}: {listed(*given)}. Of several: "
+        f"functools.reduce({name}, values)"
+    )
+
+
+def listed(*given: object, **named: object) -> str:
+    """Arguments in an error message."""
+    return ", ".join(
+        [f"{x!r:.60}" for x in given[:3]] + [f"{name}={x!r:.60}" for name, x in named.items()]
     )
 
 
@@ -671,7 +800,14 @@ def no_slope(error: Exception, node: Value) -> Exception:
     kind: type[Exception] = SlopeError
     template = NO_SLOPE
     if isinstance(error, OverflowError):
-        kind, template = OverflowError, SLOPE_TOO_LARGE
+        kind, template = OverflowError, SLOPE_OVERFLOWS if error.__cause__ else SLOPE_TOO_LARGE
+    elif isinstance(error, NotRealError):
+        template = SLOPE_COMPLEX
+    elif node._primitive is ops.XLOGY:
+        template = NO_SECOND_SLOPE
     name = f" (the node {brief(node.label)})" if node.label else ""
-    got = ", ".join(map(described, node.parents))
-    return kind(template.format(symbol=node.op, name=name, operands=got))
+    each = [described(parent) for parent in node.parents]
+    got = ", ".join(each)
+    return kind(
+        template.format(symbol=node.op, name=name, operands=got, base=each[-1], error=error)
+    )

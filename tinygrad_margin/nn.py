@@ -18,9 +18,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import reduce
 from itertools import chain, pairwise
-from typing import Any
+from typing import Any, NoReturn
 
-from tinygrad_margin.engine import Operand, Value, as_number
+from tinygrad_margin.engine import MISSING, Operand, Value, as_number, listed
 
 __all__ = ["MLP", "Layer", "Module", "Neuron", "WindowScorer"]
 
@@ -63,20 +63,20 @@ class Neuron(Module):
         'relu'
     """
 
-    def __init__(self, nin: int, nonlin: bool = True) -> None:
+    def __init__(self, nin: int, nonlin: bool = True, *rest: NoReturn, **unknown: NoReturn) -> None:
+        if rest or unknown:
+            raise _no_option(*rest, **unknown)
         count = _size(nin, "nin, the number of inputs,")
         self.w = [Value(random.uniform(-1.0, 1.0)) for _ in range(count)]
         self.b = Value(0.0)
         if isinstance(nonlin, str) or callable(nonlin):
-            raise TypeError(
-                "nonlin is True, for the relu, or False; got "
-                f"{type(nonlin).__name__} {nonlin!r:.60}. For another function, apply it to what a "
-                "linear neuron gives: neuron(x).tanh()"
-            )
+            raise _no_option(nonlin)
         self.nonlin = nonlin
 
-    def __call__(self, x: Sequence[Operand]) -> Value:
+    def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Value:
         """The neuron's output at x, ``nin`` numbers or Values."""
+        if rest:
+            raise _no_list(self, x, *rest)
         _check_length(self, self.w, x)
         score = sum(map(operator.mul, self.w, x), self.b)
         return score.relu() if self.nonlin else score
@@ -106,12 +106,16 @@ class Layer(Module):
         2
     """
 
-    def __init__(self, nin: int, nout: int, **options: Any) -> None:
+    def __init__(self, nin: int, nout: int, *rest: NoReturn, **options: Any) -> None:
+        if rest:
+            raise _no_option(*rest)
         count = _size(nout, "nout, the number of neurons,")
         self.neurons = [Neuron(nin, **options) for _ in range(count)]
 
-    def __call__(self, x: Sequence[Operand]) -> Any:
+    def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Any:
         """A list of ``nout`` Values, or the Value itself where there is one neuron."""
+        if rest:
+            raise _no_list(self, x, *rest)
         outputs = [neuron(x) for neuron in self.neurons]
         return outputs if len(outputs) > 1 else outputs[0]
 
@@ -140,11 +144,12 @@ class MLP(Module):
         337
     """
 
-    def __init__(self, nin: int, nouts: Sequence[int]) -> None:
-        if isinstance(nouts, str) or not isinstance(nouts, Iterable):
+    def __init__(self, nin: int, nouts: Sequence[int] = MISSING, *rest: NoReturn) -> None:
+        if rest or isinstance(nouts, str) or not isinstance(nouts, Iterable):
+            got = f"{type(nouts).__name__} {nouts!r:.60}" if nouts is not MISSING else "nothing"
             raise TypeError(
                 "nouts of an MLP is a list, the number of neurons of each layer: MLP(2, [4, 1]); "
-                f"got {type(nouts).__name__} {nouts!r:.60}"
+                f"got {listed(nouts, *rest) if rest else got}"
             )
         sizes = list(pairwise([nin, *nouts]))
         if not sizes:
@@ -152,8 +157,10 @@ class MLP(Module):
         self.layers = [Layer(*size, nonlin=True) for size in sizes[:-1]]
         self.layers += [Layer(*size, nonlin=False) for size in sizes[-1:]]
 
-    def __call__(self, x: Sequence[Operand]) -> Any:
+    def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Any:
         """The last layer's output at x, ``nin`` numbers or Values."""
+        if rest:
+            raise _no_list(self, x, *rest)
         return reduce(lambda signal, layer: layer(signal), self.layers, x)
 
     def parameters(self) -> list[Value]:
@@ -213,7 +220,7 @@ class WindowScorer(Module):
         self.b = [Value(0.0, f"b_{i}") for i in rows]
         self.U = [weight(f"U_{i}", n_hidden) for i in rows]
 
-    def __call__(self, x: Sequence[Operand]) -> Value:
+    def __call__(self, x: Sequence[Operand], *_rest: NoReturn) -> Value:
         """The score of a window.
 
         Args:
@@ -223,6 +230,8 @@ class WindowScorer(Module):
             ValueError: the window has another length.
             TypeError: an entry is neither number nor Value.
         """
+        if _rest:
+            raise _no_list(self, x, *_rest)
         _check_length(self, self.W[0], x)
         inputs = [
             x_j if isinstance(x_j, Value) else Value(as_number(x_j, f"entry {j} of the window"))
@@ -257,6 +266,23 @@ def _size(count: object, what: str) -> int:
     if size < 1:
         raise ValueError(f"{what} is 1 or more; got {size}")
     return size
+
+
+def _no_option(*given: object, **named: object) -> Exception:
+    """The error for what a neuron has not."""
+    return TypeError(
+        "nonlin is True, for the relu, or False, and no other option is there; got "
+        f"{listed(*given, **named)}. For another function, apply it to what a linear neuron gives: "
+        "neuron(x).tanh()"
+    )
+
+
+def _no_list(module: Module, *given: object) -> Exception:
+    """The error for an input whose entries are given one by one."""
+    return TypeError(
+        f"{module!s:.60} takes one list of numbers or Values; got {listed(*given)}. In brackets it "
+        f"is one: ([{listed(*given)}])"
+    )
 
 
 def _check_length(module: Module, weights: Sequence[Value], x: Sequence[Operand]) -> None:

@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from functools import cache
 from numbers import Complex, Real
 from types import MethodType
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.engine import Operand, Value, applied, as_number
+from tinygrad_margin.engine import NotRealError, Operand, Value, applied, as_number, listed
 from tinygrad_margin.notation import brief, glyph
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
 
@@ -118,8 +118,13 @@ class Operation:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = f"{symbol}, as a new node. {explanation}".strip()
 
-    def __call__(self, *operands: Operand) -> Value:
+    def __call__(self, *operands: Operand, **named: NoReturn) -> Value:
         """A new node of these operands."""
+        if named:
+            raise TypeError(
+                f"{self.__name__} takes its operands in order, without names: {self.__name__}(x); "
+                f"got {listed(**named)}"
+            )
         count = self._count
         if len(operands) != count and not (self._is_open and len(operands) > count):
             more = " or more" if self._is_open else ""
@@ -186,13 +191,13 @@ def own_primitive(
     """The row of an operation of one's own, for so many operands."""
 
     def checked_value(m: Any, *operands: Any) -> Any:
-        found = _called(name, value, operands)
+        found = _called(name, "value", value, operands)
         if m is not FLOATS:
             return _passed(found)
         return found if type(found) is float else _number(found, name, "value", "one number")
 
     def checked_partials(m: Any, *operands: Any) -> tuple[Any, ...]:
-        found = _called(name, partials, operands)
+        found = _called(name, "partials", partials, operands)
         is_one = arity == 1 and not isinstance(found, (tuple, list))  # 2 * x instead of (2 * x,)
         if m is FLOATS and isinstance(found, np.ndarray) and found.ndim == 1:
             found, is_one = found.tolist(), False
@@ -210,7 +215,7 @@ def own_primitive(
     )  # fmt: skip
 
 
-def _called(name: str, function: Function, operands: Sequence[Any]) -> Any:
+def _called(name: str, what: str, function: Function, operands: Sequence[Any]) -> Any:
     """What a function gives; where it gives none, an error of a kind that the engine knows."""
     try:
         return function(*operands)
@@ -225,7 +230,22 @@ def _called(name: str, function: Function, operands: Sequence[Any]) -> Any:
                 f"value and partials of {name} get plain numbers, which have no {asked}; "
                 f"instead of x.{asked}: {way}"
             ) from error
+        _note(error, name, what, operands)
         raise
+    except Exception as error:
+        _note(error, name, what, operands)
+        raise
+
+
+def _note(error: Exception, name: str, what: str, operands: Sequence[Any]) -> None:
+    """Say which operation an error of another kind comes from, where it was given numbers."""
+    if not all(isinstance(x, float) for x in operands):
+        return  # whether it can do with something else is only tried
+    note = f"in {what} of {name}, called with {', '.join(map(repr, operands[:5]))}"
+    if sys.version_info >= (3, 11):
+        error.add_note(note)
+    else:
+        error.args = (f"{error} ({note})",)
 
 
 def _passed(x: Any) -> Any:
@@ -236,7 +256,7 @@ def _passed(x: Any) -> Any:
 def _number(x: Any, name: str, what: str, said: str) -> float:
     """One number that a function gave."""
     if isinstance(x, Complex) and not isinstance(x, Real):  # (-1) ** 0.5: there is no real one
-        raise ValueError(f"{what} gives the complex number {x:.4g}")
+        raise NotRealError(f"{what} gives the complex number {x:.4g}")
     try:
         return as_number(x, name)
     except TypeError:

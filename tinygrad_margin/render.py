@@ -268,8 +268,14 @@ def file_format(
         also: other suffixes that are taken.
 
     Raises:
+        TypeError: it is no name.
         ValueError: the name asks for something else.
     """
+    if not isinstance(to, (str, os.PathLike)):
+        raise TypeError(
+            f"{what} writes to a file by its name, a text or a Path; got {type(to).__name__} "
+            f"{to!r:.60}"
+        )
     suffix = Path(to).suffix.lower().removeprefix(".")
     if suffix not in (*formats, *also):
         known = ", ".join(f".{each}" for each in formats)
