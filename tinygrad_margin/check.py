@@ -31,14 +31,16 @@ from functools import cached_property
 from typing import NamedTuple, SupportsFloat
 
 from tinygrad_margin.calculus import grad
-from tinygrad_margin.differences import Slope, leaves_line, measured
+from tinygrad_margin.differences import Slope, contradicts, measured
 from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
 from tinygrad_margin.notation import number
-from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of
+from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of, slope_of
+from tinygrad_margin.ops import is_in_table
 from tinygrad_margin.sweep import named, operation
 
 _SURE = 100.0  # estimated errors that make a difference
 _EPSILON = sys.float_info.epsilon
+_LOST = 16.0 * _EPSILON  # what an operation of one's own may lose inside
 
 
 @dataclass(frozen=True)
@@ -403,7 +405,8 @@ class _Rules:
             found = measured(rule, x)
             if found:
                 verdict, _ = _judged(slope, found, self.tolerance)
-            if verdict == _DIFFERS and not leaves_line(rule, x, slope):
+            floor = 0.0 if is_in_table(node._primitive) else _LOST
+            if verdict == _DIFFERS and not contradicts(rule, slope_of(node, i), x, floor):
                 verdict = _OPEN
             if found and verdict == "":
                 verdict = _AGREES if abs(slope) <= found.flat(x) else _OPEN
@@ -417,8 +420,14 @@ class _Rules:
         return (
             f"The slope of {operation(node, self.names)} in {self.names[parent]}, where that is "
             f"{number(parent.data)}, is given as {_said(slope)}; its value moves at {moves}. That "
-            f"is a wrong derivative of {node._primitive.name}."
+            f"is a wrong derivative of {_called(node)}."
         )
+
+
+def _called(node: Value) -> str:
+    """What a node's operation is called: as it is written, where the row's name is not."""
+    row = node._primitive
+    return row.symbol if is_in_table(row) else row.name
 
 
 _PROVEN = "every operation has the right slope by itself"

@@ -27,6 +27,8 @@ _GOOD = 1e-10  # a relative error that needs no shorter step
 _SPOTS = (17, 34)  # where shorter steps are looked at all the same
 _SMALL = 1e-6  # a bend that is no kink, beside the slope
 _SURE = 100.0  # errors that make two sides different
+_PIECES = 64  # of a way that slopes are summed up over
+_BESIDE = 1e-9  # how near, beside |x|, given slopes are compared
 _NARROW = 22  # 2⁻²²: stairs as narrow as that come from rounding, wider ones are meant
 
 
@@ -178,17 +180,99 @@ def tremor(f: Function, x: float) -> float:
     return found
 
 
-def leaves_line(f: Function, x: float, slope: float) -> bool:
-    """Does f leave the line of that slope by more than its rounding, nearer to x than 0 is?
+def roughness(f: Function, x: float) -> float:
+    """How far f is from a smooth function beside x, as one that cancels inside is.
 
-    Longer steps may have jumped over what f does near 0, as a logarithm or a small power.
+    Differences of a high order leave nothing of a smooth function, and less for shorter steps; of
+    rounding they leave as much at every order, and at every step (Hamming's table). What is larger
+    than rounding ever is, or shrinks with the step, is meant: a wave, a kink.
     """
-    here, found = f(x), x == 0.0
-    for step in (-x / 2.0, x / 2.0):
-        if here and (there := f(x + step)):
-            off = abs(there.value - here.value - step * slope)
-            found = found or not off <= 2.0 * (here.noise + there.noise)
-    return found
+    unit, found = max(abs(x), 1.0), 0.0
+
+    def rough(h: float) -> float:
+        samples = [f(x + k * h) for k in range(-4, 5)]
+        row = [sample.value for sample in samples if sample]
+        if len(row) < len(samples):
+            return 0.0
+        size, left = max(map(abs, row)), []
+        for _ in range(8):
+            row = [b - a for a, b in pairwise(row)]
+            left.append(max(map(abs, row)))
+        fourth, eighth = left[3] / math.sqrt(70.0), left[7] / math.sqrt(12870.0)
+        is_rounding = fourth <= 4.0 * eighth and fourth <= 2.0**-_NARROW * max(size, unit) * 1e-2
+        return fourth if is_rounding else 0.0
+
+    known = {k: rough(math.ldexp(unit * 1.1, -k)) for k in range(4, 34, 2)}
+    for k, height in known.items():
+        if height < 4.0 * known.get(k + 4, 0.0):
+            found = max(found, height)
+    return 4.0 * found
+
+
+def contradicts(
+    f: Function, slope_of: Callable[[float], float | None], x: float, floor: float = 0.0
+) -> bool:
+    """Does f leave what its given slopes sum up to, by more than rounding can?
+
+    The integral of a right slope is the difference of the values, over any way. Where it is, the
+    slope is right as far as values can tell, whatever short steps say: they see rounding, long
+    ones jump over what matters. Two lengths have to say no, for one may have crossed a jump.
+
+    Args:
+        f: the function.
+        slope_of: the slope that is given at some place; None where there is none.
+        x: where a difference accuses the slope.
+        floor: what f loses inside, beside its largest value near by and max(|x|, 1).
+    """
+    given, here, unit = slope_of(x), f(x), max(abs(x), 1.0)
+    if given is None or here is None:
+        return True
+    near = _BESIDE * (abs(x) or 1.0)
+    beside = [slope_of(t) for t in (x - near, x + near, x - unit / 8.0, x + unit / 8.0)]
+    around = [slope for slope in beside if slope is not None]
+    if len(around) == len(beside):  # is it a slope for this place only, that no integral contains?
+        low, high = sorted(around[:2])
+        wide = 0.25 * (high - low) + 1e-6 * max(map(abs, around))
+        if not low - wide <= given <= high + wide:
+            return True
+    ways = {1.1 * unit * 2.0**-k for k in (0, 1, 2, 3, 4, 5, 6, 8, 9, 14, 15, 22, 23, 30, 31)}
+    ways |= {abs(x) * 2.0**-k for k in (1, 2, 3, 5, 6, 10, 11)}
+    reached = [there for h in ways for there in (f(x - h), f(x + h)) if there and h >= unit / 8.0]
+    size = max([abs(here.value), *(abs(there.value) for there in reached)])
+    lost = floor * min(size, unit)
+    for sign in (-1.0, 1.0):
+        before = False
+        for way in sorted(ways):
+            end = x + sign * way
+            there = f(end) if way > 2.0**-40 * abs(x) else None
+            found = there and _integral(slope_of, x, end)
+            if not (there and found):
+                before = False
+                continue
+            off = abs(there.value - here.value - found[0])
+            noise = there.noise + here.noise + lost + sys.float_info.epsilon * abs(found[0])
+            now = off > 8.0 * noise + 4.0 * found[1]
+            if now and before:
+                return True
+            before = now
+    return False
+
+
+def _integral(
+    slope_of: Callable[[float], float | None], start: float, end: float
+) -> tuple[float, float] | None:
+    """The integral of a slope by Simpson's rule, and how far it may be off."""
+    h = (end - start) / _PIECES
+    at = [slope_of(start + k * h) for k in range(_PIECES)] + [slope_of(end)]
+    slopes = [slope for slope in at if slope is not None and math.isfinite(slope)]
+    if len(slopes) < len(at):
+        return None
+    sums = []
+    for step in (4, 2, 1):
+        s = slopes[::step]
+        sums.append((s[0] + s[-1] + 4.0 * sum(s[1::2]) + 2.0 * sum(s[2:-1:2])) * h * step / 3.0)
+    off = max(abs(sums[2] - sums[1]), abs(sums[1] - sums[0]) / 8.0)
+    return (sums[2], off) if math.isfinite(sums[2] + off) else None
 
 
 def _remembered(f: Function) -> Function:

@@ -28,6 +28,7 @@ from tinygrad_margin.sweep import named, operation
 _KNOWN = 1e-6  # a relative error that numeric_grad is content with
 _NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
 _EPSILON = sys.float_info.epsilon
+_SMALLEST = 4.0 * math.ulp(0.0)  # a few of the smallest floats: rounding is no finer than they are
 
 Function: TypeAlias = Callable[..., Value]
 _Cases: TypeAlias = tuple[tuple[str, "int | None"], ...]
@@ -145,11 +146,13 @@ class _Rounding(NamedTuple):
     Attributes:
         weights: how much f moves with each of its operations: so does the rounding of each.
         coarse: what operations of one's own add.
+        smallest: what the distance of the smallest floats adds.
         leaves: how much it moves with its leaves.
     """
 
     weights: list[float]
     coarse: float
+    smallest: float
     leaves: dict[Value, float]
 
     def of(self, point: Here | _Point) -> float:
@@ -158,7 +161,7 @@ class _Rounding(NamedTuple):
         if len(self.weights) == len(point.data):
             inner = sum(w * abs(x) for w, x in zip(self.weights, point.data, strict=True) if w)
         noise = _EPSILON * max(abs(point.J.data), inner if math.isfinite(inner) else 0.0)
-        return max(noise, self.coarse)
+        return max(noise + self.smallest, self.coarse)
 
 
 class _Point(NamedTuple):
@@ -191,8 +194,9 @@ def _rounding(J: Value) -> _Rounding:
         inner = [node for node in totals if node.parents]
         weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
         coarse = sum(w * _noise(node) for node, w in zip(inner, weights, strict=True) if w)
-        return _Rounding(weights, coarse, {n: x for n, x in totals.items() if not n.parents})
-    return _Rounding([], 0.0, {})
+        leaves = {n: x for n, x in totals.items() if not n.parents}
+        return _Rounding(weights, coarse, _SMALLEST * (1.0 + sum(weights)), leaves)
+    return _Rounding([], 0.0, _SMALLEST, {})
 
 
 def _noise(node: Value) -> float:
@@ -453,9 +457,25 @@ def rule_of(node: Value, i: int) -> differences.Function:
             found = row.value(FLOATS, *at[:i], t, *at[i + 1 :])
         except (ArithmeticError, ValueError):
             return None
-        return Sample(found, max(_EPSILON * abs(found), coarse)) if math.isfinite(found) else None
+        noise = max(_EPSILON * abs(found) + _SMALLEST, coarse)
+        return Sample(found, noise) if math.isfinite(found) else None
 
     coarse = 0.0
     if not is_in_table(row):  # it may compute in single precision, or lose digits
-        coarse = max(differences.stairs(f, at[i]), differences.tremor(f, at[i]))
+        kinds = differences.stairs, differences.tremor, differences.roughness
+        coarse = max(kind(f, at[i]) for kind in kinds)
     return f
+
+
+def slope_of(node: Value, i: int) -> Callable[[float], float | None]:
+    """The slope in its i-th operand that a node's operation gives, as a function of that."""
+    row, at = node._primitive, [parent.data for parent in node.parents]
+
+    def slope(t: float) -> float | None:
+        operands = [*at[:i], t, *at[i + 1 :]]
+        try:
+            return float(row.partials(FLOATS, *operands, row.value(FLOATS, *operands))[i])
+        except (ArithmeticError, ValueError):
+            return None
+
+    return slope
