@@ -298,6 +298,54 @@ def test_a_sweep_that_sums_up_wrong(monkeypatch):
     assert "forward mode" in result.notes[-1]
 
 
+def gelu(factor=1.0):
+    def slope(x, out):
+        density = math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        return (factor * (0.5 * math.erfc(-x / 2**0.5) + x * density),)
+
+    return primitive("gelu", lambda x: x * 0.5 * (1 + math.erf(x / 2**0.5)), slope)
+
+
+def softplus(factor=1.0):
+    return primitive(
+        "softplus",
+        lambda x: math.log(1 + math.exp(x)),
+        lambda x, out: (factor / (1 + math.exp(-x)),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "at"),
+    [(gelu, [-5.0, -6.5, -7.7, -8.0, -8.3, -9.0, -12.0, 1.0, 9.0]),
+     (softplus, [-5.0, -15.0, -28.0, -32.0, -36.0, -36.5, -38.0, -40.0, -100.0, 20.0])],
+)  # fmt: skip
+def test_what_cancels_inside_of_an_operation(op, at):
+    for x in at:
+        for f in (op(), lambda x: op()(x) * 3 + x, lambda x: op()(x / 2 + x / 2) * 1e-3):
+            (row,) = gradcheck(f, [x]).rows
+            assert row.agrees or row.verdict == "not settled", row
+            assert row.error > abs(row.difference) / 100 or row.numeric == 0.0
+        if abs(op()(Value(x)).data) > 1e-13:
+            result = gradcheck(op(3.0 if x < -6 else 1.001), [x])
+            assert result.rows[0].verdict in ("DIFFERS", "wrong rule"), result
+            assert f"wrong derivative of {op.__name__}" in result.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (lambda x: x * x, 1e-300), (Value.exp, -730.0), (lambda x: (-x * x).exp(), 27.0),
+        (Value.sigmoid, -740.0), (lambda x: x**2, 1e-160), (lambda x: x * 1e-320, 1e-3),
+        (lambda x: 1e-310 / x, 1e3), (lambda x: (x * 1e-300).tanh() * 1e-15, 1e-6),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_hardly_above_0(f, at):
+    result = gradcheck(f, [at])
+    (row,) = result.rows
+    assert row.agrees or row.verdict == "not settled"
+    assert "wrong derivative" not in str(result)
+
+
 def scattered(rng):
     """A random graph, somewhere."""
     scale = rng.choice([0.3, 3, 12])

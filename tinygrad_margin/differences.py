@@ -187,26 +187,23 @@ def roughness(f: Function, x: float) -> float:
     rounding they leave as much at every order, and at every step (Hamming's table). What is larger
     than rounding ever is, or shrinks with the step, is meant: a wave, a kink.
     """
-    unit, found = max(abs(x), 1.0), 0.0
+    unit = max(abs(x), 1.0)
 
-    def rough(h: float) -> float:
-        samples = [f(x + k * h) for k in range(-4, 5)]
-        row = [sample.value for sample in samples if sample]
+    def rough(k: int) -> float:
+        h = math.ldexp(1.1 * unit, -k)
+        samples = [f(x + i * h) for i in range(-6, 7)]
+        row, left = [sample.value for sample in samples if sample], []
         if len(row) < len(samples):
             return 0.0
-        size, left = max(map(abs, row)), []
-        for _ in range(8):
+        most = 1e-9 * max(unit, *map(abs, row))
+        for order in range(1, 9):
             row = [b - a for a, b in pairwise(row)]
-            left.append(max(map(abs, row)))
-        fourth, eighth = left[3] / math.sqrt(70.0), left[7] / math.sqrt(12870.0)
-        is_rounding = fourth <= 4.0 * eighth and fourth <= 2.0**-_NARROW * max(size, unit) * 1e-2
-        return fourth if is_rounding else 0.0
+            left.append(max(map(abs, row)) / math.sqrt(math.comb(2 * order, order)))
+        return left[3] if left[3] <= min(most, 3.0 * left[7]) else 0.0
 
-    known = {k: rough(math.ldexp(unit * 1.1, -k)) for k in range(4, 34, 2)}
-    for k, height in known.items():
-        if height < 4.0 * known.get(k + 4, 0.0):
-            found = max(found, height)
-    return 4.0 * found
+    heights = [rough(k) for k in range(4, 32)]
+    steady = [a for a, b in zip(heights, heights[2:], strict=False) if a <= 2.0 * b]
+    return 4.0 * max(steady, default=0.0)
 
 
 def contradicts(
@@ -261,7 +258,7 @@ def contradicts(
 def _integral(
     slope_of: Callable[[float], float | None], start: float, end: float
 ) -> tuple[float, float] | None:
-    """The integral of a slope by Simpson's rule, and how far it may be off."""
+    """The integral of a slope by Simpson's rule, and how far it may be off; None if too far."""
     h = (end - start) / _PIECES
     at = [slope_of(start + k * h) for k in range(_PIECES)] + [slope_of(end)]
     slopes = [slope for slope in at if slope is not None and math.isfinite(slope)]
@@ -271,8 +268,9 @@ def _integral(
     for step in (4, 2, 1):
         s = slopes[::step]
         sums.append((s[0] + s[-1] + 4.0 * sum(s[1::2]) + 2.0 * sum(s[2:-1:2])) * h * step / 3.0)
-    off = max(abs(sums[2] - sums[1]), abs(sums[1] - sums[0]) / 8.0)
-    return (sums[2], off) if math.isfinite(sums[2] + off) else None
+    off = max(abs(sums[2] - sums[1]), abs(sums[1] - sums[0]))
+    is_known = off <= 1e-2 * abs(h) * sum(map(abs, slopes))  # else it moves too fast for the pieces
+    return (sums[2], off) if is_known else None
 
 
 def _remembered(f: Function) -> Function:
