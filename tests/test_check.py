@@ -546,6 +546,48 @@ def test_a_wrong_slope_at_a_kink_of_ones_own():
     assert "−1 below and 1 above. That is a wrong derivative of mine" in " ".join(result.notes)
 
 
+def larger(*shares):
+    def slopes(a, b, out):
+        return shares if a == b else (float(a > b), float(b > a))
+
+    return primitive("larger", max, slopes)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (0.0, 0.0), (0.5, 0.4)])
+@pytest.mark.parametrize("at", [1.0, 1e-9, -3e5])
+def test_a_wrong_choice_at_a_tie(shares, at):
+    f = larger(*shares)
+    for result in (gradcheck(f, [at, at]), gradcheck(lambda x, y: f(x, y) * 2 + x, [at, at])):
+        assert not result
+        assert "wrong derivative of larger" in result.notes[-1]
+        assert "a subgradient" not in str(result)
+    result = gradcheck(lambda x: f(x, x), [at])
+    assert [row.verdict for row in result.rows] == ["DIFFERS"]
+    assert "wrong derivative of larger" in result.notes[-1]
+    assert "right slope by itself" not in str(result)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.5, 0.5), (0.2, 0.8)])
+def test_a_right_choice_at_a_tie(shares):
+    f = larger(*shares)
+    assert gradcheck(f, [1.0, 1.0])
+    assert gradcheck(lambda x: f(x, x), [1.0])
+    assert gradcheck(lambda x, y: f(x * x, y) * 2 + x, [2.0, 4.0])
+    median = primitive(
+        "median",
+        lambda a, b, c: sorted((a, b, c))[1],
+        lambda a, b, c, out: [float(i == [a, b, c].index(out)) for i in range(3)],
+    )
+    for at in ([1, 1, 2], [0, 1, 1]):
+        assert gradcheck(median, at)
+    far = primitive(
+        "far",
+        lambda a, b: abs(a) - abs(b),
+        lambda a, b, out: (1.0 if a >= 0 else -1.0, -0.5 if b == 0 else math.copysign(1, -b)),
+    )
+    assert gradcheck(far, [0.0, 0.0])  # a subgradient, though f stands still along (1, 1)
+
+
 def test_a_kink_does_not_hide_a_wrong_derivative():
     square = primitive("square", lambda x: x * x, lambda x, out: (x,))
     result = gradcheck(lambda x: abs(x) + square(x + 0.5), [0.0])

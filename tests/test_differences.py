@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from tinygrad_margin.differences import Sample, contradicts, measured, one_sided, roughness, stairs, tremor
+from tinygrad_margin.differences import (
+    Sample,
+    contradicts,
+    measured,
+    one_sided,
+    roughness,
+    stairs,
+    tremor,
+)
 
 FUNCTIONS = {
     "sin": (math.sin, math.cos), "cos": (math.cos, lambda x: -math.sin(x)),

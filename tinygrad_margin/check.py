@@ -34,12 +34,23 @@ from tinygrad_margin.calculus import grad
 from tinygrad_margin.differences import Slope, contradicts, measured
 from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
 from tinygrad_margin.notation import number
-from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of, slope_of
+from tinygrad_margin.numeric import (
+    Function,
+    Line,
+    Measured,
+    directions,
+    evaluated,
+    named_leaves,
+    rule_of,
+    slope_of,
+    slopes_around,
+)
 from tinygrad_margin.ops import is_in_table
 from tinygrad_margin.sweep import named, operation
 
 _SURE = 100.0  # estimated errors that make a difference
 _EPSILON = sys.float_info.epsilon
+_ROUGH = 0.05  # how well slopes around a tie are known
 _LOST = 16.0 * _EPSILON  # what an operation of one's own may lose inside
 
 
@@ -263,6 +274,8 @@ def _notes(row: CheckedSlope, place: Measured) -> Iterator[str]:
     at, found = _at(row.leaf, row.x), place.slope
     if found.sides:
         lies = "lies between: a subgradient"
+        if row.verdict in (_WRONG, _OFF):
+            lies = "lies between"
         if row.verdict == _DIFFERS:
             lies = "does not lie between"
         yield (
@@ -393,6 +406,8 @@ class _Rules:
                     corners[operation(node, self.names)] = None
             if moving:
                 speeds[node] = forward, size
+                if said := self.together(node):
+                    wrong.setdefault(node._primitive.name, said)
         is_open = not doubt <= allowed
         said = ", ".join(list(corners)[:3])
         return _Evidence(list(wrong.values()), is_open, said, *speeds.get(self.J, (0.0, 0.0)))
@@ -412,6 +427,37 @@ class _Rules:
                 verdict = _AGREES if abs(slope) <= found.flat(x) else _OPEN
             self.known[node, i] = verdict, slope, found
         return self.known[node, i]
+
+    def together(self, node: Value) -> str:
+        """What is wrong with the slopes that an operation of one's own chose at a tie; else "".
+
+        Each may be right for its operand alone, and all of them wrong where these move together: a
+        subgradient lies between the slopes of the places around, in every direction.
+        """
+        n = len(node.parents)
+        if n < 2 or is_in_table(node._primitive):
+            return ""
+        if not any(
+            found and found.sides for _, _, found in (self.judged(node, i) for i in range(n))
+        ):
+            return ""
+        slopes = local_derivatives(node, math.nan)
+        for direction in directions(node):
+            given = math.fsum(s * d for s, d in zip(slopes, direction, strict=True))
+            low, high = slopes_around(node, direction)
+            size = math.fsum(abs(s * d) for s, d in zip(slopes, direction, strict=True))
+            if max(low - given, given - high) > _ROUGH * max(size, abs(low), abs(high)):
+                parents = ", ".join(self.names[parent] for parent in node.parents)
+                moves = (
+                    _said(low) if high - low < _ROUGH * size else f"{_said(low)} to {_said(high)}"
+                )
+                return (
+                    f"The slopes of {operation(node, self.names)} in {parents} are given as "
+                    f"{', '.join(map(_said, slopes))}. Where these move together, at "
+                    f"{', '.join(number(d, 3) for d in direction)}, that makes {_said(given)}; its "
+                    f"value moves at {moves}. That is a wrong derivative of {_called(node)}."
+                )
+        return ""
 
     def blame(self, node: Value, i: int, slope: float, found: Slope) -> str:
         """The sentence about a wrong one."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -479,3 +480,47 @@ def slope_of(node: Value, i: int) -> Callable[[float], float | None]:
             return None
 
     return slope
+
+
+def directions(node: Value) -> Iterator[list[float]]:
+    """How the operands of a node may move together: all at the same speed, and any other way."""
+    units = [max(abs(parent.data), 1.0) for parent in node.parents]
+    yield [min(units)] * len(units)
+    chance = random.Random(0)
+    for _ in range(8):
+        yield [chance.uniform(-1.0, 1.0) * unit for unit in units]
+
+
+def slopes_around(node: Value, direction: Sequence[float]) -> tuple[float, float]:
+    """The smallest and the largest slope of a node's operation in a direction, right around.
+
+    Infinite, where rounding hides them.
+    """
+    row, at = node._primitive, [parent.data for parent in node.parents]
+    near, step, chance = 2.0**-12, 2.0**-18, random.Random(1)
+    found = []
+
+    def add(away: Sequence[float], *ends: float) -> None:
+        places = (
+            [x + a + t * step * d for x, a, d in zip(at, away, direction, strict=True)]
+            for t in ends
+        )
+        with suppress(ArithmeticError, ValueError):
+            low, high = (row.value(FLOATS, *place) for place in places)
+            found.append((high - low) / ((ends[1] - ends[0]) * step))
+
+    nowhere = [0.0] * len(at)
+    add(nowhere, -1.0, 0.0)
+    add(nowhere, 0.0, 1.0)
+    for i, x in enumerate(at):
+        for sign in (-near, near):
+            away = [*nowhere]
+            away[i] = sign * max(abs(x), 1.0)
+            add(away, -1.0, 1.0)
+    for _ in range(32):
+        add([chance.uniform(-near, near) * max(abs(x), 1.0) for x in at], -1.0, 1.0)
+    noise = max(
+        sample.noise if (sample := rule_of(node, i)(x)) else math.inf for i, x in enumerate(at)
+    )
+    lost = 4.0 * noise / step
+    return min(found, default=-math.inf) - lost, max(found, default=math.inf) + lost
