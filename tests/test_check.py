@@ -612,6 +612,58 @@ def test_a_jump(f, at):
     assert gradcheck(f, [at + 0.25])
 
 
+def test_an_if_for_one_place_alone():
+    result = gradcheck(lambda x: x * x if x.data != 1 else x * 0 + 1, [1.0])
+    assert [row.verdict for row in result.rows] == ["DIFFERS"]
+    assert "something else at x = 1 than right beside it, where its slope is 2." in result.notes[0]
+    assert "kink" not in str(result)
+    assert gradcheck(lambda x: x * x if x.data != 1 else 2 * x - 1, [1.0])
+
+    def waves(x):
+        return (1 / x).sin() * x * x if x.data else x * 0
+
+    result = gradcheck(waves, [0.0])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "kink" not in str(result)
+    with pytest.raises(ValueError, match="do not settle"):
+        numeric_grad(waves, [0.0])
+
+
+def test_a_kink_that_rounding_makes():
+    for at in ([1e8, 1e8 + 2], [1e8, 1e8 + 4], [3e7, 3e7 + 1]):
+        result = gradcheck(lambda a, b: ((a * a + b * b) / 2 - ((a + b) / 2) ** 2).sqrt(), at)
+        assert not result
+        assert {row.verdict for row in result.rows} == {"not settled"}
+        assert "kink" not in str(result)
+    assert gradcheck(lambda x: abs(x - 1e8), [1e8])
+
+
+def test_no_side_is_blamed_where_numbers_cancel():
+    result = gradcheck(lambda x: (x.exp() - 1) / x, [1e-10])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "One of the two lost its digits" in result.notes[0]
+
+
+def test_a_slope_of_0_beside_a_kink():
+    for f in (lambda s: maximum(1 - s, 0) ** 2, lambda s: (1 - s).relu() * (1 - s).relu()):
+        (row,) = gradcheck(f, [1.0]).rows
+        assert (row.sides, row.numeric, row.verdict) == ((0.0, 0.0), 0.0, "lies between")
+
+
+@pytest.mark.parametrize(
+    ("value", "slope", "x"),
+    [
+        (math.acos, lambda x, out: (-1 / math.sqrt(1 - x * x),), 1 - 1e-9),
+        (math.tan, lambda x, out: (1 + out * out,), math.pi / 2 - 1e-7),
+        (math.log, lambda x, out: (1 / x,), 1e-300),
+    ],
+)  # fmt: skip
+def test_a_steep_place_is_not_taken_for_single_precision(value, slope, x):
+    result = gradcheck(primitive("steep", value, slope), [x])
+    assert result.rows[0].verdict in ("agrees", "not settled")
+    assert "fewer digits" not in str(result)
+
+
 # --- edges of the domain --------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ from tinygrad_margin.differences import Slope, contradicts, measured
 from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
 from tinygrad_margin.notation import number
 from tinygrad_margin.numeric import (
+    BRANCH,
     Function,
     Line,
     Measured,
@@ -249,7 +250,8 @@ def _row(
                 if is_proven and not is_zero:
                     notes.append(_small(line, found))
             elif verdict == _DIFFERS and found.sides and is_proven:
-                common.append(_CHAIN)
+                is_on = seen.corners or any(node.is_at_kink for node in rules.totals)
+                common.append(_CHAIN if is_on else _branch(line))
             elif verdict == _DIFFERS and not math.isfinite(reverse):
                 common.append(_OVERFLOW)
             elif verdict == _DIFFERS:
@@ -272,7 +274,15 @@ def _at(leaf: str, x: float) -> str:
 def _notes(row: CheckedSlope, place: Measured) -> Iterator[str]:
     """What is to be said of a place that is no ordinary one."""
     at, found = _at(row.leaf, row.x), place.slope
-    if found.sides:
+    is_branch = row.kink.startswith(BRANCH)
+    if (
+        found.sides
+        and is_branch
+        and (row.verdict == _OPEN or len(set(map(_said, found.sides))) == 1)
+    ):
+        where = "" if row.verdict == _OPEN else f", where its slope is {_said(found.sides[0])}"
+        yield f"f computes something else at {at} than right beside it{where}."
+    elif found.sides and row.verdict != _OPEN:
         lies = "lies between: a subgradient"
         if row.verdict in (_WRONG, _OFF):
             lies = "lies between"
@@ -312,8 +322,17 @@ def _too_fast(line: Line, is_proven: bool) -> str:
     """What is said where differences accuse reverse mode, and nothing else does."""
     return (
         f"{_at(line.name, line.x)}: the differences settle on something else than reverse mode. "
-        f"But f gives what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}: it is the "
-        "differences that are off, as for a function that moves too fast for them."
+        f"But f gives what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}. One of the "
+        "two lost its digits, as where numbers nearly cancel in f, or where f moves too fast for "
+        "differences: check another point."
+    )
+
+
+def _branch(line: Line) -> str:
+    """What is said where f computes something else at x than right beside it."""
+    return (
+        "Every operation takes a slope that is right for itself. But the slope of what f computes "
+        f"at {_at(line.name, line.x)} alone, as by an if, is none of f."
     )
 
 
@@ -323,11 +342,13 @@ def _open(line: Line, found: Slope, reverse: float, is_proven: bool) -> str:
     if not math.isfinite(reverse):
         said += f"; reverse mode gives {_said(reverse)}, which is no slope"
     else:
-        said += f", the numeric slope is only good to ±{number(found.error, 2)}"
+        good = f"only good to ±{number(found.error, 2)}" if found.error < math.inf else "not known"
+        said += f", the numeric slope is {good}"
     h = line.unit / 32.0
     around = (line.here, line.point(line.x - h), line.point(line.x + h))
     size = max(abs(point.J.data) for point in around if point)
-    if line.rounding.coarse > 64.0 * _EPSILON * size:
+    lost = math.ulp(line.x) * max(abs(found.slope), abs(reverse) if math.isfinite(reverse) else 0.0)
+    if line.rounding.coarse > 64.0 * max(_EPSILON * size, lost):
         said += (
             f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it "
             "computes with fewer digits than a float has, as np.float32 does"

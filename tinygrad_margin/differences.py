@@ -127,9 +127,15 @@ def measured(f: Function, x: float) -> Slope | None:
 def kink(left: Slope, right: Slope) -> Slope:
     """The slope where both sides have another one."""
     error, steepest = max(left.error, right.error), max(left.steepest, right.steepest)
-    sides = left.slope, right.slope
+    sides = _or_zero(left), _or_zero(right)
     is_far = left.is_far or right.is_far
     return Slope(sides[0] / 2.0 + sides[1] / 2.0, error, steepest, is_far, sides)
+
+
+def _or_zero(side: Slope) -> float:
+    """The slope of a side; 0 where it is that as far as can be told, and small."""
+    is_zero = abs(side.slope) <= min(side.error, _SMALL * side.steepest)
+    return 0.0 if is_zero else side.slope
 
 
 def best(*slopes: Slope | None) -> Slope | None:

@@ -27,6 +27,8 @@ from tinygrad_margin.ops import FLOATS, is_in_table
 from tinygrad_margin.sweep import named, operation
 
 _KNOWN = 1e-6  # a relative error that numeric_grad is content with
+BRANCH = "f itself, which computes something else there"
+_SEEN = 8.0  # estimated errors that a slope is larger than if it is not 0
 _NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
 _EPSILON = sys.float_info.epsilon
 _SMALLEST = 4.0 * math.ulp(0.0)  # a few of the smallest floats: rounding is no finer than they are
@@ -49,7 +51,7 @@ def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
 
     Raises:
         TypeError, ValueError: as ``gradcheck``; ValueError, too, where the differences do not
-            settle: a slope is known to 1e-6 of it, or of the slopes around if it is small.
+            settle: a slope is known to 1e-6 of it; one that may as well be 0, of those around.
 
     Example:
         >>> [round(slope, 9) for slope in numeric_grad(lambda x, y: x * y.log(), [2.0, 4.0])]
@@ -59,7 +61,8 @@ def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
     slopes = []
     for i, name in enumerate(here.names):
         found = Line(here, i).measured().slope
-        if not (found.is_still or found.error <= _KNOWN * max(abs(found.slope), found.steepest)):
+        near_0 = found.steepest if abs(found.slope) <= _SEEN * found.error else 0.0
+        if not (found.is_still or found.error <= _KNOWN * max(abs(found.slope), near_0)):
             known = f"the slope is only known to be {found.slope:.2g} ± {found.error:.2g}"
             raise ValueError(
                 f"the differences of f in {name} do not settle at {_where(here.names, here.at)}: "
@@ -317,7 +320,8 @@ class Line:
                 continue
             is_own = point.cases == here.cases
             start = x if on or is_own else t
-            sides.append(one_sided(self.along(point), start, sign))
+            side = one_sided(self.along(point), start, sign)
+            sides.append(side and self.reached(side, start, point))
             own += [sides[-1]] if is_own else []
         left, right = sides
         if not (left and right):
@@ -348,12 +352,32 @@ class Line:
         if self.stands_still():
             return Slope(0.0, self.rounding.of(self.here) / self.unit)
         found = differences.measured(self.along(self.here), self.x)
+        if found and (found.sides or found.jump) and not self.can_break():
+            return self.scaled(Slope(found.slope, math.inf, found.steepest))
         if found and found.error > 1e-9 * abs(found.slope):
             coarse = differences.stairs(self.along(self.here), self.x)
             if coarse > self.rounding.coarse:
                 self.rounding = self.rounding._replace(coarse=coarse)
                 found = differences.measured(self.along(self.here), self.x)
         return self.scaled(self.known(found))
+
+    def can_break(self) -> bool:
+        """May f have a kink or a jump that no operation of the table has? Else it is rounding."""
+        if not all(is_in_table(n._primitive) for n in topological_order(self.here.J) if n.parents):
+            return True
+        near = (self.x + sign * math.ldexp(self.unit, -k) for k in (8, 20, 32) for sign in (-1, 1))
+        return any(self.differs(t) is not False for t in near)
+
+    def reached(self, side: Slope, start: float, point: _Point) -> Slope:
+        """The slope on a side where f computes something else, if it is that of the way from x."""
+        if start == self.x or side.jump:
+            return side
+        way = abs(start - self.x)
+        chord = (point.J.data - self.here.J.data) / (start - self.x)
+        noise = (self.rounding.of(self.here) + self.rounding.of(point)) / way
+        off = abs(chord - side.slope)
+        is_same = off <= 1e-3 * abs(side.slope) + side.error + 8.0 * noise
+        return side if is_same else side._replace(error=off)
 
     def scaled(self, found: Slope) -> Slope:
         """The slope; if its error is not small, beside how steep the operations of f are."""
@@ -446,7 +470,7 @@ def _operations(here: Here, nodes: Iterable[Value]) -> str:
     names = named(topological_order(here.J))
     said = list(dict.fromkeys(operation(node, names) for node in nodes))
     more = f" and {len(said) - 3} more" * (len(said) > 3)
-    return ", ".join(said[:3]) + more or "f itself, which computes something else there"
+    return ", ".join(said[:3]) + more or BRANCH
 
 
 def rule_of(node: Value, i: int) -> differences.Function:
