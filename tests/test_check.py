@@ -588,6 +588,19 @@ def test_a_right_choice_at_a_tie(shares):
     assert gradcheck(far, [0.0, 0.0])  # a subgradient, though f stands still along (1, 1)
 
 
+def test_arguments_that_tie_are_moved_together():
+    def f(a, b):
+        return a + b - 1 if a.data == b.data == 1 else a if a.data > b.data else b
+
+    result = gradcheck(f, [1.0, 1.0])
+    assert [row.verdict for row in result.rows] == ["DIFFERS", "DIFFERS"]
+    assert "a subgradient." not in str(result)
+    assert "move together, at 1, 1, the slopes of reverse mode make 2; f moves at 1" in result.notes[-1]
+    for g in (maximum, lambda a, b: a.relu() - maximum(b, 0), lambda a, b: abs(a) * abs(b)):
+        for at in ([0.0, 0.0], [1.0, 1.0], [-3.0, -3.0]):
+            assert gradcheck(g, at)
+
+
 def test_a_kink_does_not_hide_a_wrong_derivative():
     square = primitive("square", lambda x: x * x, lambda x, out: (x,))
     result = gradcheck(lambda x: abs(x) + square(x + 0.5), [0.0])

@@ -25,9 +25,9 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import NamedTuple, SupportsFloat
 
 from tinygrad_margin.calculus import grad
@@ -37,6 +37,7 @@ from tinygrad_margin.notation import number
 from tinygrad_margin.numeric import (
     BRANCH,
     Function,
+    Here,
     Line,
     Measured,
     directions,
@@ -46,11 +47,12 @@ from tinygrad_margin.numeric import (
     slope_of,
     slopes_around,
 )
-from tinygrad_margin.ops import is_in_table
+from tinygrad_margin.ops import FLOATS, is_in_table
 from tinygrad_margin.sweep import named, operation
 
 _SURE = 100.0  # estimated errors that make a difference
 _EPSILON = sys.float_info.epsilon
+_TINY = 1e-300  # an error that only the smallest floats make
 _ROUGH = 0.05  # how well slopes around a tie are known
 _LOST = 16.0 * _EPSILON  # what an operation of one's own may lose inside
 
@@ -187,13 +189,20 @@ def gradcheck(
         raise ValueError(f"tolerance of gradcheck is a finite number above 0; got {limit}")
     here = evaluated(f, *named_leaves(f, xs))
     rules = _Rules(here.J, limit)
-    rows, notes = [], []
+    rows, places, said = [], [], []
     ending: dict[str, None] = {}
     for i, reverse in enumerate(grad(here.J, here.leaves)):
-        row, own, common = _row(Line(here, i), reverse, rules, limit)
+        row, place, own, common = _row(Line(here, i), reverse, rules, limit)
         rows.append(row)
-        notes += own
+        places.append(place)
+        said.append(own)
         ending |= dict.fromkeys(common)
+    if astray := _together(here, rows):
+        rows = [replace(row, verdict=_DIFFERS) if row.verdict == _BETWEEN else row for row in rows]
+        ending[astray] = None
+    notes: list[str] = []
+    for row, place, own in zip(rows, places, said, strict=True):
+        notes += [*_notes(row, place), *own]
     return GradientCheck(tuple(rows), limit, (*notes, *ending))
 
 
@@ -213,7 +222,7 @@ def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]
     if not math.isfinite(reverse):
         known = found.error <= tolerance * max(abs(low), abs(high))
         return _DIFFERS if known else _OPEN, difference
-    if difference <= allowed and found.error <= allowed:
+    if difference <= allowed and found.error <= max(allowed, _TINY):
         return _BETWEEN if found.sides else _AGREES, difference
     if difference > allowed + _SURE * found.error:
         return _DIFFERS, difference
@@ -223,8 +232,8 @@ def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]
 
 def _row(
     line: Line, reverse: float, rules: _Rules, tolerance: float
-) -> tuple[CheckedSlope, list[str], list[str]]:
-    """A row of the table, what is to be said of it, and of f."""
+) -> tuple[CheckedSlope, Measured, list[str], list[str]]:
+    """A row of the table, what was measured, what is to be said of it, and of f."""
     place = line.measured()
     found = place.slope
     verdict, difference = _judged(reverse, found, tolerance)
@@ -264,7 +273,7 @@ def _row(
         line.name, line.x, reverse, found.slope, difference, found.error, verdict,
         kink, found.sides,
     )  # fmt: skip
-    return row, [*_notes(row, place), *notes], common
+    return row, place, notes, common
 
 
 def _at(leaf: str, x: float) -> str:
@@ -284,9 +293,9 @@ def _notes(row: CheckedSlope, place: Measured) -> Iterator[str]:
         yield f"f computes something else at {at} than right beside it{where}."
     elif found.sides and row.verdict != _OPEN:
         lies = "lies between: a subgradient"
-        if row.verdict in (_WRONG, _OFF):
+        if row.verdict != _BETWEEN:
             lies = "lies between"
-        if row.verdict == _DIFFERS:
+        if row.verdict == _DIFFERS and row.difference:
             lies = "does not lie between"
         yield (
             f"{at} sits on a kink, of {row.kink}: the slope is {_both(found.sides)}. Reverse mode "
@@ -462,23 +471,20 @@ class _Rules:
             found and found.sides for _, _, found in (self.judged(node, i) for i in range(n))
         ):
             return ""
+        row, at = node._primitive, [parent.data for parent in node.parents]
+        here = [rule_of(node, i)(x) for i, x in enumerate(at)]
+        noise = max(sample.noise if sample else math.inf for sample in here)
         slopes = local_derivatives(node, math.nan)
-        for direction in directions(node):
-            given = math.fsum(s * d for s, d in zip(slopes, direction, strict=True))
-            low, high = slopes_around(node, direction)
-            size = math.fsum(abs(s * d) for s, d in zip(slopes, direction, strict=True))
-            if max(low - given, given - high) > _ROUGH * max(size, abs(low), abs(high)):
-                parents = ", ".join(self.names[parent] for parent in node.parents)
-                moves = (
-                    _said(low) if high - low < _ROUGH * size else f"{_said(low)} to {_said(high)}"
-                )
-                return (
-                    f"The slopes of {operation(node, self.names)} in {parents} are given as "
-                    f"{', '.join(map(_said, slopes))}. Where these move together, at "
-                    f"{', '.join(number(d, 3) for d in direction)}, that makes {_said(given)}; its "
-                    f"value moves at {moves}. That is a wrong derivative of {_called(node)}."
-                )
-        return ""
+        found = _astray(partial(row.value, FLOATS), at, slopes, noise)
+        if not found:
+            return ""
+        parents = ", ".join(self.names[parent] for parent in node.parents)
+        return (
+            f"The slopes of {operation(node, self.names)} in {parents} are given as "
+            f"{', '.join(map(_said, slopes))}. Where these move together, at {found[0]}, that "
+            f"makes {found[1]}; its value moves at {found[2]}. That is a wrong derivative of "
+            f"{_called(node)}."
+        )
 
     def blame(self, node: Value, i: int, slope: float, found: Slope) -> str:
         """The sentence about a wrong one."""
@@ -495,6 +501,54 @@ def _called(node: Value) -> str:
     """What a node's operation is called: as it is written, where the row's name is not."""
     row = node._primitive
     return row.symbol if is_in_table(row) else row.name
+
+
+def _astray(
+    value: Callable[..., float], at: Sequence[float], slopes: Sequence[float], noise: float
+) -> tuple[str, str, str] | None:
+    """A direction, what slopes make in it and how a function moves, if they are no subgradient.
+
+    Clarke's: it lies between the slopes of the places around, in every direction.
+    """
+    for direction in directions(at):
+        parts = [s * d for s, d in zip(slopes, direction, strict=True)]
+        given, size = math.fsum(parts), math.fsum(map(abs, parts))
+        for near in (2.0**-20, 2.0**-12):
+            low, high = slopes_around(value, at, direction, noise, near)
+            rough = _ROUGH * max(size, abs(low), abs(high))
+            if not max(low - given, given - high) > rough:
+                break
+        else:
+            moves = _said(low) if high - low < rough else f"{_said(low)} to {_said(high)}"
+            return ", ".join(number(d, 3) for d in direction), _said(given), moves
+    return None
+
+
+def _together(here: Here, rows: Sequence[CheckedSlope]) -> str:
+    """What is wrong with slopes that lie between those of the two sides, each by itself; or "".
+
+    On a kink of several arguments, as at a tie, they have to where these move together, too.
+    """
+    moving = [i for i, row in enumerate(rows) if row.verdict == _BETWEEN]
+    if len(moving) < 2:
+        return ""
+
+    def value(*moved: float) -> float:
+        at = [*here.at]
+        for i, x in zip(moving, moved, strict=True):
+            at[i] = x
+        return here.f(*map(Value, at)).data
+
+    at, slopes = [here.at[i] for i in moving], [rows[i].reverse for i in moving]
+    found = _astray(value, at, slopes, here.rounding.of(here))
+    names = ", ".join(rows[i].leaf for i in moving)
+    if not found:
+        return ""
+    return (
+        f"Where {names} move together, at {found[0]}, the slopes of reverse mode make {found[1]}; "
+        f"f moves at {found[2]}. So they are no subgradient, though each lies between for itself: "
+        "the chain rule need not make one where several operations sit on their kinks, or an if."
+    )
 
 
 _PROVEN = "every operation has the right slope by itself"

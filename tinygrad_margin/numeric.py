@@ -506,45 +506,51 @@ def slope_of(node: Value, i: int) -> Callable[[float], float | None]:
     return slope
 
 
-def directions(node: Value) -> Iterator[list[float]]:
-    """How the operands of a node may move together: all at the same speed, and any other way."""
-    units = [max(abs(parent.data), 1.0) for parent in node.parents]
+def directions(at: Sequence[float]) -> Iterator[list[float]]:
+    """How some numbers may move together: all at the same speed, and any other way."""
+    units = [max(abs(x), 1.0) for x in at]
     yield [min(units)] * len(units)
     chance = random.Random(0)
     for _ in range(8):
         yield [chance.uniform(-1.0, 1.0) * unit for unit in units]
 
 
-def slopes_around(node: Value, direction: Sequence[float]) -> tuple[float, float]:
-    """The smallest and the largest slope of a node's operation in a direction, right around.
+def slopes_around(
+    value: Callable[..., float],
+    at: Sequence[float],
+    direction: Sequence[float],
+    noise: float,
+    near: float,
+) -> tuple[float, float]:
+    """The smallest and the largest slope of a function in a direction, right around some place.
 
-    Infinite, where rounding hides them.
+    Args:
+        value: the function.
+        at: the place.
+        direction: the direction.
+        noise: how far a value may be off.
+        near: how far around, beside max(|x|, 1).
     """
-    row, at = node._primitive, [parent.data for parent in node.parents]
-    near, step, chance = 2.0**-12, 2.0**-18, random.Random(1)
+    step, chance = near / 64.0, random.Random(1)
+    units = [near * max(abs(x), 1.0) for x in at]
     found = []
 
     def add(away: Sequence[float], *ends: float) -> None:
-        places = (
-            [x + a + t * step * d for x, a, d in zip(at, away, direction, strict=True)]
-            for t in ends
-        )
+        moved = [x + a for x, a in zip(at, away, strict=True)]
         with suppress(ArithmeticError, ValueError):
-            low, high = (row.value(FLOATS, *place) for place in places)
+            low, high = (
+                value(*(x + t * step * d for x, d in zip(moved, direction, strict=True)))
+                for t in ends
+            )
             found.append((high - low) / ((ends[1] - ends[0]) * step))
 
     nowhere = [0.0] * len(at)
     add(nowhere, -1.0, 0.0)
     add(nowhere, 0.0, 1.0)
-    for i, x in enumerate(at):
-        for sign in (-near, near):
-            away = [*nowhere]
-            away[i] = sign * max(abs(x), 1.0)
-            add(away, -1.0, 1.0)
+    for i, unit in enumerate(units):
+        for away in (-unit, unit):
+            add([*nowhere[:i], away, *nowhere[i + 1 :]], -1.0, 1.0)
     for _ in range(32):
-        add([chance.uniform(-near, near) * max(abs(x), 1.0) for x in at], -1.0, 1.0)
-    noise = max(
-        sample.noise if (sample := rule_of(node, i)(x)) else math.inf for i, x in enumerate(at)
-    )
+        add([chance.uniform(-unit, unit) for unit in units], -1.0, 1.0)
     lost = 4.0 * noise / step
     return min(found, default=-math.inf) - lost, max(found, default=math.inf) + lost
