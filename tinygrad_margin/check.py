@@ -360,7 +360,7 @@ def _open(line: Line, found: Slope, reverse: float, is_proven: bool) -> str:
     if line.rounding.coarse > 64.0 * max(_EPSILON * size, lost):
         said += (
             f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it "
-            "computes with fewer digits than a float has, as np.float32 does"
+            "computes with fewer digits than a float has, as np.float32 does, or cancels inside"
         )
     return f"{said}. But {_PROVEN}." if is_proven else f"{said}. Check another point."
 

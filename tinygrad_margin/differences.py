@@ -27,6 +27,7 @@ _GOOD = 1e-10  # a relative error that needs no shorter step
 _SPOTS = (17, 34)  # where shorter steps are looked at all the same
 _SMALL = 1e-6  # a bend that is no kink, beside the slope
 _SURE = 100.0  # errors that make two sides different
+_SMALLEST = 4.0 * math.ulp(0.0)  # an error is no smaller than the smallest floats
 _PIECES = 64  # of a way that slopes are summed up over
 _BESIDE = 1e-9  # how near, beside |x|, given slopes are compared
 _NARROW = 22  # 2⁻²²: stairs as narrow as that come from rounding, wider ones are meant
@@ -302,7 +303,7 @@ def _central(f: Function, x: float, here: Sample) -> Callable[[float], _Quotient
         below, above = f(low), f(high)
         if not (below and above):
             return None
-        noise = (below.noise + above.noise) / width
+        noise = (below.noise + above.noise) / width + _SMALLEST
         bend = abs((above.value - here.value) / up - (here.value - below.value) / down)
         lopsided = abs(up - down) / width * bend
         return _Quotient(
@@ -324,7 +325,8 @@ def _sided(f: Function, x: float, here: Sample, sign: float) -> Callable[[float]
         there = f(end)
         if not there:
             return None
-        return _Quotient((there.value - here.value) / width, (there.noise + here.noise) / step)
+        noise = (there.noise + here.noise) / step + _SMALLEST
+        return _Quotient((there.value - here.value) / width, noise)
 
     return quotient
 
