@@ -374,6 +374,7 @@ class _Evidence(NamedTuple):
         corners: those on a kink, by name.
         forward: the slope by forward mode.
         size: the same, all signs left out.
+        lost: how much either mode may lose as its numbers are hardly above 0.
     """
 
     wrong: list[str]
@@ -381,11 +382,12 @@ class _Evidence(NamedTuple):
     corners: str
     forward: float
     size: float
+    lost: float
 
     def is_forward(self, reverse: float, tolerance: float) -> bool:
         """Does forward mode, with the same slopes, give what reverse mode gives?"""
         allowed = tolerance * max(abs(self.forward), abs(reverse)) + 1e3 * _EPSILON * self.size
-        return not abs(self.forward - reverse) > allowed
+        return not abs(self.forward - reverse) > allowed + self.lost
 
 
 class _Rules:
@@ -420,7 +422,7 @@ class _Rules:
         speeds = {leaf: (1.0, 1.0)}  # forward mode, with signs and without
         wrong: dict[str, str] = {}
         corners: dict[str, None] = {}
-        doubt = 0.0
+        doubt = lost = 0.0
         for node, total in self.totals.items():
             forward = size = 0.0
             moving = [(i, speeds[p]) for i, p in enumerate(node.parents) if p in speeds]
@@ -436,11 +438,13 @@ class _Rules:
                     corners[operation(node, self.names)] = None
             if moving:
                 speeds[node] = forward, size
+                lost += 4.0 * math.ulp(0.0) * (1.0 + abs(total) + size)
                 if said := self.together(node):
                     wrong.setdefault(node._primitive.name, said)
         is_open = not doubt <= allowed
         said = ", ".join(list(corners)[:3])
-        return _Evidence(list(wrong.values()), is_open, said, *speeds.get(self.J, (0.0, 0.0)))
+        slopes = speeds.get(self.J, (0.0, 0.0))
+        return _Evidence(list(wrong.values()), is_open, said, *slopes, lost)
 
     def judged(self, node: Value, i: int) -> tuple[str, float, Slope | None]:
         """Is the slope of a node in its i-th operand right?"""
