@@ -111,3 +111,6 @@ def test_slopes_are_summed_up():
         assert not contradicts(sampled(abs), lambda t: (t > 0) - (t < 0), x)
         if x >= 0:
             assert contradicts(sampled(abs), lambda t, x=x: 3.0 if t == x else (t > 0) - (t < 0), x)
+    for x in (-2.969e84, 1.042e253, 1e16, 3e20):  # waves that no step is short enough for
+        assert not contradicts(sampled(math.sin), math.cos, x)
+        assert not contradicts(sampled(math.cos), lambda t: -math.sin(t), x)

@@ -232,12 +232,15 @@ def contradicts(
     if given is None or here is None:
         return True
     near = _BESIDE * (abs(x) or 1.0)
-    beside = [slope_of(t) for t in (x - near, x + near, x - unit / 8.0, x + unit / 8.0)]
+    beside = [slope_of(x + k * near) for k in (-1.0, 1.0, -0.25, 0.25)]
+    beside += [slope_of(x - unit / 8.0), slope_of(x + unit / 8.0)]
     around = [slope for slope in beside if slope is not None]
     if len(around) == len(beside):  # is it a slope for this place only, that no integral contains?
+        small = 1e-6 * max(map(abs, around))
         low, high = sorted(around[:2])
-        wide = 0.25 * (high - low) + 1e-6 * max(map(abs, around))
-        if not low - wide <= given <= high + wide:
+        wide = 0.25 * (high - low) + small
+        is_calm = all(abs(a - b) <= small for a, b in zip(around[:2], around[2:4], strict=True))
+        if is_calm and not low - wide <= given <= high + wide:
             return True
     ways = {1.1 * unit * 2.0**-k for k in (0, 1, 2, 3, 4, 5, 6, 8, 9, 14, 15, 22, 23, 30, 31)}
     ways |= {abs(x) * 2.0**-k for k in (1, 2, 3, 5, 6, 10, 11)}
