@@ -298,6 +298,83 @@ def test_a_sweep_that_sums_up_wrong(monkeypatch):
     assert "forward mode" in result.notes[-1]
 
 
+def gelu(factor=1.0):
+    def slope(x, out):
+        density = math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+        return (factor * (0.5 * math.erfc(-x / 2**0.5) + x * density),)
+
+    return primitive("gelu", lambda x: x * 0.5 * (1 + math.erf(x / 2**0.5)), slope)
+
+
+def softplus(factor=1.0):
+    return primitive(
+        "softplus",
+        lambda x: math.log(1 + math.exp(x)),
+        lambda x, out: (factor / (1 + math.exp(-x)),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "at"),
+    [(gelu, [-5.0, -6.5, -7.7, -8.0, -8.3, -9.0, -12.0, 1.0, 9.0]),
+     (softplus, [-5.0, -15.0, -28.0, -32.0, -36.0, -36.5, -38.0, -40.0, -100.0, 20.0])],
+)  # fmt: skip
+def test_what_cancels_inside_of_an_operation(op, at):
+    for x in at:
+        for f in (op(), lambda x: op()(x) * 3 + x, lambda x: op()(x / 2 + x / 2) * 1e-3):
+            (row,) = gradcheck(f, [x]).rows
+            assert row.agrees or row.verdict == "not settled", row
+            assert row.error > abs(row.difference) / 100 or row.numeric == 0.0
+        if abs(op()(Value(x)).data) > 1e-13:
+            result = gradcheck(op(3.0 if x < -6 else 1.001), [x])
+            assert result.rows[0].verdict in ("DIFFERS", "wrong rule"), result
+            assert f"wrong derivative of {op.__name__}" in result.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (lambda x: x * x, 1e-300), (Value.exp, -730.0), (lambda x: (-x * x).exp(), 27.0),
+        (Value.sigmoid, -740.0), (lambda x: x**2, 1e-160), (lambda x: x * 1e-320, 1e-3),
+        (lambda x: 1e-310 / x, 1e3), (lambda x: (x * 1e-300).tanh() * 1e-15, 1e-6),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_hardly_above_0(f, at):
+    result = gradcheck(f, [at])
+    (row,) = result.rows
+    assert row.agrees or row.verdict == "not settled"
+    assert "wrong derivative" not in str(result)
+
+
+def test_no_operation_of_the_table_is_accused_anywhere():
+    rng, seen = random.Random(8), collections.Counter()
+
+    def somewhere():
+        size = rng.choice([rng.uniform(-322, 307), rng.uniform(-20, 20), rng.uniform(0, 3)])
+        return rng.choice([-1, 1]) * 10**size
+
+    for name in sorted(OPERATIONS) * 20:
+        k, at = somewhere(), [somewhere() for _ in range(ops.TABLE[name].arity)]
+        around = rng.choice([lambda v: v, lambda v, k=k: v * k, lambda v, k=k: v + k, lambda v: v * v])
+        numbers = {"pow_to_number": at[1:], "pow_of_number": at[:1]}.get(name, [])
+        moving = [x for x in at if x not in numbers]
+
+        def f(*xs, name=name, at=at, numbers=numbers, around=around):
+            rest = iter(xs)
+            operands = (constant(x) if x in numbers else next(rest) for x in at)
+            return around(OPERATIONS[name](*operands))
+
+        try:
+            result = gradcheck(f, moving)
+        except (ValueError, ArithmeticError):
+            continue
+        for row in result.rows:
+            assert row.agrees or row.verdict == "not settled", result
+            seen[row.verdict] += 1
+        assert "wrong derivative" not in str(result)
+    assert seen["agrees"] > 4 * seen["not settled"] > 0
+
+
 def scattered(rng):
     """A random graph, somewhere."""
     scale = rng.choice([0.3, 3, 12])
@@ -498,6 +575,61 @@ def test_a_wrong_slope_at_a_kink_of_ones_own():
     assert "−1 below and 1 above. That is a wrong derivative of mine" in " ".join(result.notes)
 
 
+def larger(*shares):
+    def slopes(a, b, out):
+        return shares if a == b else (float(a > b), float(b > a))
+
+    return primitive("larger", max, slopes)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (0.0, 0.0), (0.5, 0.4)])
+@pytest.mark.parametrize("at", [1.0, 1e-9, -3e5])
+def test_a_wrong_choice_at_a_tie(shares, at):
+    f = larger(*shares)
+    for result in (gradcheck(f, [at, at]), gradcheck(lambda x, y: f(x, y) * 2 + x, [at, at])):
+        assert not result
+        assert "wrong derivative of larger" in result.notes[-1]
+        assert "a subgradient" not in str(result)
+    result = gradcheck(lambda x: f(x, x), [at])
+    assert [row.verdict for row in result.rows] == ["DIFFERS"]
+    assert "wrong derivative of larger" in result.notes[-1]
+    assert "right slope by itself" not in str(result)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.5, 0.5), (0.2, 0.8)])
+def test_a_right_choice_at_a_tie(shares):
+    f = larger(*shares)
+    assert gradcheck(f, [1.0, 1.0])
+    assert gradcheck(lambda x: f(x, x), [1.0])
+    assert gradcheck(lambda x, y: f(x * x, y) * 2 + x, [2.0, 4.0])
+    median = primitive(
+        "median",
+        lambda a, b, c: sorted((a, b, c))[1],
+        lambda a, b, c, out: [float(i == [a, b, c].index(out)) for i in range(3)],
+    )
+    for at in ([1, 1, 2], [0, 1, 1]):
+        assert gradcheck(median, at)
+    far = primitive(
+        "far",
+        lambda a, b: abs(a) - abs(b),
+        lambda a, b, out: (1.0 if a >= 0 else -1.0, -0.5 if b == 0 else math.copysign(1, -b)),
+    )
+    assert gradcheck(far, [0.0, 0.0])  # a subgradient, though f stands still along (1, 1)
+
+
+def test_arguments_that_tie_are_moved_together():
+    def f(a, b):
+        return a + b - 1 if a.data == b.data == 1 else a if a.data > b.data else b
+
+    result = gradcheck(f, [1.0, 1.0])
+    assert [row.verdict for row in result.rows] == ["DIFFERS", "DIFFERS"]
+    assert "a subgradient." not in str(result)
+    assert "move together, at 1, 1, the slopes of reverse mode make 2; f moves at 1" in result.notes[-1]
+    for g in (maximum, lambda a, b: a.relu() - maximum(b, 0), lambda a, b: abs(a) * abs(b)):
+        for at in ([0.0, 0.0], [1.0, 1.0], [-3.0, -3.0]):
+            assert gradcheck(g, at)
+
+
 def test_a_kink_does_not_hide_a_wrong_derivative():
     square = primitive("square", lambda x: x * x, lambda x, out: (x,))
     result = gradcheck(lambda x: abs(x) + square(x + 0.5), [0.0])
@@ -520,6 +652,58 @@ def test_a_jump(f, at):
     with pytest.raises(ValueError, match="jumps there"):
         numeric_grad(f, [at])
     assert gradcheck(f, [at + 0.25])
+
+
+def test_an_if_for_one_place_alone():
+    result = gradcheck(lambda x: x * x if x.data != 1 else x * 0 + 1, [1.0])
+    assert [row.verdict for row in result.rows] == ["DIFFERS"]
+    assert "something else at x = 1 than right beside it, where its slope is 2." in result.notes[0]
+    assert "kink" not in str(result)
+    assert gradcheck(lambda x: x * x if x.data != 1 else 2 * x - 1, [1.0])
+
+    def waves(x):
+        return (1 / x).sin() * x * x if x.data else x * 0
+
+    result = gradcheck(waves, [0.0])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "kink" not in str(result)
+    with pytest.raises(ValueError, match="do not settle"):
+        numeric_grad(waves, [0.0])
+
+
+def test_a_kink_that_rounding_makes():
+    for at in ([1e8, 1e8 + 2], [1e8, 1e8 + 4], [3e7, 3e7 + 1]):
+        result = gradcheck(lambda a, b: ((a * a + b * b) / 2 - ((a + b) / 2) ** 2).sqrt(), at)
+        assert not result
+        assert {row.verdict for row in result.rows} == {"not settled"}
+        assert "kink" not in str(result)
+    assert gradcheck(lambda x: abs(x - 1e8), [1e8])
+
+
+def test_no_side_is_blamed_where_numbers_cancel():
+    result = gradcheck(lambda x: (x.exp() - 1) / x, [1e-10])
+    assert [row.verdict for row in result.rows] == ["not settled"]
+    assert "One of the two lost its digits" in result.notes[0]
+
+
+def test_a_slope_of_0_beside_a_kink():
+    for f in (lambda s: maximum(1 - s, 0) ** 2, lambda s: (1 - s).relu() * (1 - s).relu()):
+        (row,) = gradcheck(f, [1.0]).rows
+        assert (row.sides, row.numeric, row.verdict) == ((0.0, 0.0), 0.0, "lies between")
+
+
+@pytest.mark.parametrize(
+    ("value", "slope", "x"),
+    [
+        (math.acos, lambda x, out: (-1 / math.sqrt(1 - x * x),), 1 - 1e-9),
+        (math.tan, lambda x, out: (1 + out * out,), math.pi / 2 - 1e-7),
+        (math.log, lambda x, out: (1 / x,), 1e-300),
+    ],
+)  # fmt: skip
+def test_a_steep_place_is_not_taken_for_single_precision(value, slope, x):
+    result = gradcheck(primitive("steep", value, slope), [x])
+    assert result.rows[0].verdict in ("agrees", "not settled")
+    assert "fewer digits" not in str(result)
 
 
 # --- edges of the domain --------------------------------------------------------------------------

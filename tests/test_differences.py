@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from tinygrad_margin.differences import Sample, measured, one_sided, stairs, tremor
+from tinygrad_margin.differences import (
+    Sample,
+    contradicts,
+    measured,
+    one_sided,
+    roughness,
+    stairs,
+    tremor,
+)
 
 FUNCTIONS = {
     "sin": (math.sin, math.cos), "cos": (math.cos, lambda x: -math.sin(x)),
@@ -85,3 +93,24 @@ def test_stairs_and_tremor():
     assert stairs(sampled(lambda t: t + 1e8 - 1e8, 1e-16), 1.0) == pytest.approx(2**-26)
     assert tremor(sampled(lambda t: 0.2 * t + 0.5), -2.5) > 1e-16
     assert tremor(sampled(math.floor), 1.0) == 0.0
+
+
+def test_roughness():
+    lossy = sampled(lambda t: t * 0.5 * (1 + math.erf(t / 2**0.5)))
+    for x in (-5.0, -7.0, -8.3):
+        assert 1e-16 < roughness(lossy, x) < 1e-14
+    for f in (math.exp, lambda t: abs(t - 0.1), math.floor, lambda t: math.sin(1e4 * t)):
+        assert roughness(sampled(f), 0.1) < 1e-12  # 1e4 · t is rounded
+    assert roughness(sampled(lambda t: t * 1e-30), 3.0) < 1e-44
+
+
+def test_slopes_are_summed_up():
+    for x in (-3.0, 0.0, 1e-9, 0.7, 40.0, 1e5):
+        assert not contradicts(sampled(math.sin), math.cos, x)
+        assert contradicts(sampled(math.sin), lambda t: 1.001 * math.cos(t), x) or x > 1e4
+        assert not contradicts(sampled(abs), lambda t: (t > 0) - (t < 0), x)
+        if x >= 0:
+            assert contradicts(sampled(abs), lambda t, x=x: 3.0 if t == x else (t > 0) - (t < 0), x)
+    for x in (-2.969e84, 1.042e253, 1e16, 3e20):  # waves that no step is short enough for
+        assert not contradicts(sampled(math.sin), math.cos, x)
+        assert not contradicts(sampled(math.cos), lambda t: -math.sin(t), x)

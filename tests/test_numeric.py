@@ -6,7 +6,7 @@ import random
 import pytest
 from graphs import as_function, random_graph
 
-from tinygrad_margin import Value, grad, numeric_grad
+from tinygrad_margin import Value, grad, numeric_grad, primitive
 
 
 def test_right_or_refused():
@@ -30,6 +30,13 @@ def test_a_large_constant(c):
     assert numeric_grad(lambda x: c - 5 * x + x * 0, [-3.0]) == pytest.approx([-5.0], rel=1e-9)
     with pytest.raises(ValueError, match="only known to be"):
         numeric_grad(lambda x: c * 100 + x.sin(), [1.0])
+
+
+def test_a_slope_that_is_only_roughly_known_is_refused():
+    erf = primitive("erf", math.erf, lambda x, out: (2 / math.pi**0.5 * math.exp(-x * x),))
+    for f, at in ((erf, 5.0), (Value.tanh, 12.0), (lambda x: (x.exp() - 1) / x, 1e-10)):
+        with pytest.raises(ValueError, match="only known to be"):
+            numeric_grad(f, [at])
 
 
 def test_slopes_of_zero():

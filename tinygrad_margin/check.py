@@ -25,20 +25,36 @@ from __future__ import annotations
 import math
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import NamedTuple, SupportsFloat
 
 from tinygrad_margin.calculus import grad
-from tinygrad_margin.differences import Slope, leaves_line, measured
+from tinygrad_margin.differences import Slope, contradicts, measured
 from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
 from tinygrad_margin.notation import number
-from tinygrad_margin.numeric import Function, Line, Measured, evaluated, named_leaves, rule_of
+from tinygrad_margin.numeric import (
+    BRANCH,
+    Function,
+    Here,
+    Line,
+    Measured,
+    directions,
+    evaluated,
+    named_leaves,
+    rule_of,
+    slope_of,
+    slopes_around,
+)
+from tinygrad_margin.ops import FLOATS, is_in_table
 from tinygrad_margin.sweep import named, operation
 
 _SURE = 100.0  # estimated errors that make a difference
 _EPSILON = sys.float_info.epsilon
+_TINY = 1e-300  # an error that only the smallest floats make
+_ROUGH = 0.05  # how well slopes around a tie are known
+_LOST = 16.0 * _EPSILON  # what an operation of one's own may lose inside
 
 
 @dataclass(frozen=True)
@@ -173,13 +189,20 @@ def gradcheck(
         raise ValueError(f"tolerance of gradcheck is a finite number above 0; got {limit}")
     here = evaluated(f, *named_leaves(f, xs))
     rules = _Rules(here.J, limit)
-    rows, notes = [], []
+    rows, places, said = [], [], []
     ending: dict[str, None] = {}
     for i, reverse in enumerate(grad(here.J, here.leaves)):
-        row, own, common = _row(Line(here, i), reverse, rules, limit)
+        row, place, own, common = _row(Line(here, i), reverse, rules, limit)
         rows.append(row)
-        notes += own
+        places.append(place)
+        said.append(own)
         ending |= dict.fromkeys(common)
+    if astray := _together(here, rows):
+        rows = [replace(row, verdict=_DIFFERS) if row.verdict == _BETWEEN else row for row in rows]
+        ending[astray] = None
+    notes: list[str] = []
+    for row, place, own in zip(rows, places, said, strict=True):
+        notes += [*_notes(row, place), *own]
     return GradientCheck(tuple(rows), limit, (*notes, *ending))
 
 
@@ -199,7 +222,7 @@ def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]
     if not math.isfinite(reverse):
         known = found.error <= tolerance * max(abs(low), abs(high))
         return _DIFFERS if known else _OPEN, difference
-    if difference <= allowed and found.error <= allowed:
+    if difference <= allowed and found.error <= max(allowed, _TINY):
         return _BETWEEN if found.sides else _AGREES, difference
     if difference > allowed + _SURE * found.error:
         return _DIFFERS, difference
@@ -209,8 +232,8 @@ def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]
 
 def _row(
     line: Line, reverse: float, rules: _Rules, tolerance: float
-) -> tuple[CheckedSlope, list[str], list[str]]:
-    """A row of the table, what is to be said of it, and of f."""
+) -> tuple[CheckedSlope, Measured, list[str], list[str]]:
+    """A row of the table, what was measured, what is to be said of it, and of f."""
     place = line.measured()
     found = place.slope
     verdict, difference = _judged(reverse, found, tolerance)
@@ -236,7 +259,8 @@ def _row(
                 if is_proven and not is_zero:
                     notes.append(_small(line, found))
             elif verdict == _DIFFERS and found.sides and is_proven:
-                common.append(_CHAIN)
+                is_on = seen.corners or any(node.is_at_kink for node in rules.totals)
+                common.append(_CHAIN if is_on else _branch(line))
             elif verdict == _DIFFERS and not math.isfinite(reverse):
                 common.append(_OVERFLOW)
             elif verdict == _DIFFERS:
@@ -249,7 +273,7 @@ def _row(
         line.name, line.x, reverse, found.slope, difference, found.error, verdict,
         kink, found.sides,
     )  # fmt: skip
-    return row, [*_notes(row, place), *notes], common
+    return row, place, notes, common
 
 
 def _at(leaf: str, x: float) -> str:
@@ -259,9 +283,19 @@ def _at(leaf: str, x: float) -> str:
 def _notes(row: CheckedSlope, place: Measured) -> Iterator[str]:
     """What is to be said of a place that is no ordinary one."""
     at, found = _at(row.leaf, row.x), place.slope
-    if found.sides:
+    is_branch = row.kink.startswith(BRANCH)
+    if (
+        found.sides
+        and is_branch
+        and (row.verdict == _OPEN or len(set(map(_said, found.sides))) == 1)
+    ):
+        where = "" if row.verdict == _OPEN else f", where its slope is {_said(found.sides[0])}"
+        yield f"f computes something else at {at} than right beside it{where}."
+    elif found.sides and row.verdict != _OPEN:
         lies = "lies between: a subgradient"
-        if row.verdict == _DIFFERS:
+        if row.verdict != _BETWEEN:
+            lies = "lies between"
+        if row.verdict == _DIFFERS and row.difference:
             lies = "does not lie between"
         yield (
             f"{at} sits on a kink, of {row.kink}: the slope is {_both(found.sides)}. Reverse mode "
@@ -297,8 +331,17 @@ def _too_fast(line: Line, is_proven: bool) -> str:
     """What is said where differences accuse reverse mode, and nothing else does."""
     return (
         f"{_at(line.name, line.x)}: the differences settle on something else than reverse mode. "
-        f"But f gives what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}: it is the "
-        "differences that are off, as for a function that moves too fast for them."
+        f"But f gives what its graph gives, and {_PROVEN if is_proven else _UNSHOWN}. One of the "
+        "two lost its digits, as where numbers nearly cancel in f, or where f moves too fast for "
+        "differences: check another point."
+    )
+
+
+def _branch(line: Line) -> str:
+    """What is said where f computes something else at x than right beside it."""
+    return (
+        "Every operation takes a slope that is right for itself. But the slope of what f computes "
+        f"at {_at(line.name, line.x)} alone, as by an if, is none of f."
     )
 
 
@@ -308,14 +351,16 @@ def _open(line: Line, found: Slope, reverse: float, is_proven: bool) -> str:
     if not math.isfinite(reverse):
         said += f"; reverse mode gives {_said(reverse)}, which is no slope"
     else:
-        said += f", the numeric slope is only good to ±{number(found.error, 2)}"
+        good = f"only good to ±{number(found.error, 2)}" if found.error < math.inf else "not known"
+        said += f", the numeric slope is {good}"
     h = line.unit / 32.0
     around = (line.here, line.point(line.x - h), line.point(line.x + h))
     size = max(abs(point.J.data) for point in around if point)
-    if line.rounding.coarse > 64.0 * _EPSILON * size:
+    lost = math.ulp(line.x) * max(abs(found.slope), abs(reverse) if math.isfinite(reverse) else 0.0)
+    if line.rounding.coarse > 64.0 * max(_EPSILON * size, lost):
         said += (
             f". f moves in steps of {number(line.rounding.coarse, 2)} there: something in it "
-            "computes with fewer digits than a float has, as np.float32 does"
+            "computes with fewer digits than a float has, as np.float32 does, or cancels inside"
         )
     return f"{said}. But {_PROVEN}." if is_proven else f"{said}. Check another point."
 
@@ -329,6 +374,7 @@ class _Evidence(NamedTuple):
         corners: those on a kink, by name.
         forward: the slope by forward mode.
         size: the same, all signs left out.
+        lost: how much either mode may lose as its numbers are hardly above 0.
     """
 
     wrong: list[str]
@@ -336,11 +382,12 @@ class _Evidence(NamedTuple):
     corners: str
     forward: float
     size: float
+    lost: float
 
     def is_forward(self, reverse: float, tolerance: float) -> bool:
         """Does forward mode, with the same slopes, give what reverse mode gives?"""
         allowed = tolerance * max(abs(self.forward), abs(reverse)) + 1e3 * _EPSILON * self.size
-        return not abs(self.forward - reverse) > allowed
+        return not abs(self.forward - reverse) > allowed + self.lost
 
 
 class _Rules:
@@ -375,7 +422,7 @@ class _Rules:
         speeds = {leaf: (1.0, 1.0)}  # forward mode, with signs and without
         wrong: dict[str, str] = {}
         corners: dict[str, None] = {}
-        doubt = 0.0
+        doubt = lost = 0.0
         for node, total in self.totals.items():
             forward = size = 0.0
             moving = [(i, speeds[p]) for i, p in enumerate(node.parents) if p in speeds]
@@ -391,9 +438,13 @@ class _Rules:
                     corners[operation(node, self.names)] = None
             if moving:
                 speeds[node] = forward, size
+                lost += 4.0 * math.ulp(0.0) * (1.0 + abs(total) + size)
+                if said := self.together(node):
+                    wrong.setdefault(node._primitive.name, said)
         is_open = not doubt <= allowed
         said = ", ".join(list(corners)[:3])
-        return _Evidence(list(wrong.values()), is_open, said, *speeds.get(self.J, (0.0, 0.0)))
+        slopes = speeds.get(self.J, (0.0, 0.0))
+        return _Evidence(list(wrong.values()), is_open, said, *slopes, lost)
 
     def judged(self, node: Value, i: int) -> tuple[str, float, Slope | None]:
         """Is the slope of a node in its i-th operand right?"""
@@ -403,12 +454,41 @@ class _Rules:
             found = measured(rule, x)
             if found:
                 verdict, _ = _judged(slope, found, self.tolerance)
-            if verdict == _DIFFERS and not leaves_line(rule, x, slope):
+            floor = 0.0 if is_in_table(node._primitive) else _LOST
+            if verdict == _DIFFERS and not contradicts(rule, slope_of(node, i), x, floor):
                 verdict = _OPEN
             if found and verdict == "":
                 verdict = _AGREES if abs(slope) <= found.flat(x) else _OPEN
             self.known[node, i] = verdict, slope, found
         return self.known[node, i]
+
+    def together(self, node: Value) -> str:
+        """What is wrong with the slopes that an operation of one's own chose at a tie; else "".
+
+        Each may be right for its operand alone, and all of them wrong where these move together: a
+        subgradient lies between the slopes of the places around, in every direction.
+        """
+        n = len(node.parents)
+        if n < 2 or is_in_table(node._primitive):
+            return ""
+        if not any(
+            found and found.sides for _, _, found in (self.judged(node, i) for i in range(n))
+        ):
+            return ""
+        row, at = node._primitive, [parent.data for parent in node.parents]
+        here = [rule_of(node, i)(x) for i, x in enumerate(at)]
+        noise = max(sample.noise if sample else math.inf for sample in here)
+        slopes = local_derivatives(node, math.nan)
+        found = _astray(partial(row.value, FLOATS), at, slopes, noise)
+        if not found:
+            return ""
+        parents = ", ".join(self.names[parent] for parent in node.parents)
+        return (
+            f"The slopes of {operation(node, self.names)} in {parents} are given as "
+            f"{', '.join(map(_said, slopes))}. Where these move together, at {found[0]}, that "
+            f"makes {found[1]}; its value moves at {found[2]}. That is a wrong derivative of "
+            f"{_called(node)}."
+        )
 
     def blame(self, node: Value, i: int, slope: float, found: Slope) -> str:
         """The sentence about a wrong one."""
@@ -417,8 +497,62 @@ class _Rules:
         return (
             f"The slope of {operation(node, self.names)} in {self.names[parent]}, where that is "
             f"{number(parent.data)}, is given as {_said(slope)}; its value moves at {moves}. That "
-            f"is a wrong derivative of {node._primitive.name}."
+            f"is a wrong derivative of {_called(node)}."
         )
+
+
+def _called(node: Value) -> str:
+    """What a node's operation is called: as it is written, where the row's name is not."""
+    row = node._primitive
+    return row.symbol if is_in_table(row) else row.name
+
+
+def _astray(
+    value: Callable[..., float], at: Sequence[float], slopes: Sequence[float], noise: float
+) -> tuple[str, str, str] | None:
+    """A direction, what slopes make in it and how a function moves, if they are no subgradient.
+
+    Clarke's: it lies between the slopes of the places around, in every direction.
+    """
+    for direction in directions(at):
+        parts = [s * d for s, d in zip(slopes, direction, strict=True)]
+        given, size = math.fsum(parts), math.fsum(map(abs, parts))
+        for near in (2.0**-20, 2.0**-12):
+            low, high = slopes_around(value, at, direction, noise, near)
+            rough = _ROUGH * max(size, abs(low), abs(high))
+            if not max(low - given, given - high) > rough:
+                break
+        else:
+            moves = _said(low) if high - low < rough else f"{_said(low)} to {_said(high)}"
+            return ", ".join(number(d, 3) for d in direction), _said(given), moves
+    return None
+
+
+def _together(here: Here, rows: Sequence[CheckedSlope]) -> str:
+    """What is wrong with slopes that lie between those of the two sides, each by itself; or "".
+
+    On a kink of several arguments, as at a tie, they have to where these move together, too.
+    """
+    moving = [i for i, row in enumerate(rows) if row.verdict == _BETWEEN]
+    if len(moving) < 2:
+        return ""
+
+    def value(*moved: float) -> float:
+        at = [*here.at]
+        for i, x in zip(moving, moved, strict=True):
+            at[i] = x
+        return here.f(*map(Value, at)).data
+
+    at, slopes = [here.at[i] for i in moving], [rows[i].reverse for i in moving]
+    found = _astray(value, at, slopes, here.rounding.of(here))
+    names = ", ".join(rows[i].leaf for i in moving)
+    if not found:
+        return ""
+    return (
+        f"Where {names} move together, at {found[0]}, the slopes of reverse mode make {found[1]}; "
+        f"f moves at {found[2]}. So they are no subgradient, though each lies between for itself: "
+        "the chain rule need not make one where several operations sit on their kinks, or an if."
+    )
 
 
 _PROVEN = "every operation has the right slope by itself"

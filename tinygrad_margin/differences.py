@@ -27,6 +27,9 @@ _GOOD = 1e-10  # a relative error that needs no shorter step
 _SPOTS = (17, 34)  # where shorter steps are looked at all the same
 _SMALL = 1e-6  # a bend that is no kink, beside the slope
 _SURE = 100.0  # errors that make two sides different
+_SMALLEST = 4.0 * math.ulp(0.0)  # an error is no smaller than the smallest floats
+_PIECES = 64  # of a way that slopes are summed up over
+_BESIDE = 1e-9  # how near, beside |x|, given slopes are compared
 _NARROW = 22  # 2⁻²²: stairs as narrow as that come from rounding, wider ones are meant
 
 
@@ -125,9 +128,15 @@ def measured(f: Function, x: float) -> Slope | None:
 def kink(left: Slope, right: Slope) -> Slope:
     """The slope where both sides have another one."""
     error, steepest = max(left.error, right.error), max(left.steepest, right.steepest)
-    sides = left.slope, right.slope
+    sides = _or_zero(left), _or_zero(right)
     is_far = left.is_far or right.is_far
     return Slope(sides[0] / 2.0 + sides[1] / 2.0, error, steepest, is_far, sides)
+
+
+def _or_zero(side: Slope) -> float:
+    """The slope of a side; 0 where it is that as far as can be told, and small."""
+    is_zero = abs(side.slope) <= min(side.error, _SMALL * side.steepest)
+    return 0.0 if is_zero else side.slope
 
 
 def best(*slopes: Slope | None) -> Slope | None:
@@ -178,17 +187,100 @@ def tremor(f: Function, x: float) -> float:
     return found
 
 
-def leaves_line(f: Function, x: float, slope: float) -> bool:
-    """Does f leave the line of that slope by more than its rounding, nearer to x than 0 is?
+def roughness(f: Function, x: float) -> float:
+    """How far f is from a smooth function beside x, as one that cancels inside is.
 
-    Longer steps may have jumped over what f does near 0, as a logarithm or a small power.
+    Differences of a high order leave nothing of a smooth function, and less for shorter steps; of
+    rounding they leave as much at every order, and at every step (Hamming's table). What is larger
+    than rounding ever is, or shrinks with the step, is meant: a wave, a kink.
     """
-    here, found = f(x), x == 0.0
-    for step in (-x / 2.0, x / 2.0):
-        if here and (there := f(x + step)):
-            off = abs(there.value - here.value - step * slope)
-            found = found or not off <= 2.0 * (here.noise + there.noise)
-    return found
+    unit = max(abs(x), 1.0)
+
+    def rough(k: int) -> float:
+        h = math.ldexp(1.1 * unit, -k)
+        samples = [f(x + i * h) for i in range(-6, 7)]
+        row, left = [sample.value for sample in samples if sample], []
+        if len(row) < len(samples):
+            return 0.0
+        most = 1e-9 * max(unit, *map(abs, row))
+        for order in range(1, 9):
+            row = [b - a for a, b in pairwise(row)]
+            left.append(max(map(abs, row)) / math.sqrt(math.comb(2 * order, order)))
+        return left[3] if left[3] <= min(most, 3.0 * left[7]) else 0.0
+
+    heights = [rough(k) for k in range(4, 32)]
+    steady = [a for a, b in zip(heights, heights[2:], strict=False) if a <= 2.0 * b]
+    return 4.0 * max(steady, default=0.0)
+
+
+def contradicts(
+    f: Function, slope_of: Callable[[float], float | None], x: float, floor: float = 0.0
+) -> bool:
+    """Does f leave what its given slopes sum up to, by more than rounding can?
+
+    The integral of a right slope is the difference of the values, over any way. Where it is, the
+    slope is right as far as values can tell, whatever short steps say: they see rounding, long
+    ones jump over what matters. Two lengths have to say no, for one may have crossed a jump.
+
+    Args:
+        f: the function.
+        slope_of: the slope that is given at some place; None where there is none.
+        x: where a difference accuses the slope.
+        floor: what f loses inside, beside its largest value near by and max(|x|, 1).
+    """
+    given, here, unit = slope_of(x), f(x), max(abs(x), 1.0)
+    if given is None or here is None:
+        return True
+    near = _BESIDE * (abs(x) or 1.0)
+    beside = [slope_of(x + k * near) for k in (-1.0, 1.0, -0.25, 0.25)]
+    beside += [slope_of(x - unit / 8.0), slope_of(x + unit / 8.0)]
+    around = [slope for slope in beside if slope is not None]
+    if len(around) == len(beside):  # is it a slope for this place only, that no integral contains?
+        small = 1e-6 * max(map(abs, around))
+        low, high = sorted(around[:2])
+        wide = 0.25 * (high - low) + small
+        is_calm = all(abs(a - b) <= small for a, b in zip(around[:2], around[2:4], strict=True))
+        if is_calm and not low - wide <= given <= high + wide:
+            return True
+    ways = {1.1 * unit * 2.0**-k for k in (0, 1, 2, 3, 4, 5, 6, 8, 9, 14, 15, 22, 23, 30, 31)}
+    ways |= {abs(x) * 2.0**-k for k in (1, 2, 3, 5, 6, 10, 11)}
+    reached = [there for h in ways for there in (f(x - h), f(x + h)) if there and h >= unit / 8.0]
+    size = max([abs(here.value), *(abs(there.value) for there in reached)])
+    lost = floor * min(size, unit)
+    for sign in (-1.0, 1.0):
+        before = False
+        for way in sorted(ways):
+            end = x + sign * way
+            there = f(end) if way > 2.0**-40 * abs(x) else None
+            found = there and _integral(slope_of, x, end)
+            if not (there and found):
+                before = False
+                continue
+            off = abs(there.value - here.value - found[0])
+            noise = there.noise + here.noise + lost + sys.float_info.epsilon * abs(found[0])
+            now = off > 8.0 * noise + 4.0 * found[1]
+            if now and before:
+                return True
+            before = now
+    return False
+
+
+def _integral(
+    slope_of: Callable[[float], float | None], start: float, end: float
+) -> tuple[float, float] | None:
+    """The integral of a slope by Simpson's rule, and how far it may be off; None if too far."""
+    h = (end - start) / _PIECES
+    at = [slope_of(start + k * h) for k in range(_PIECES)] + [slope_of(end)]
+    slopes = [slope for slope in at if slope is not None and math.isfinite(slope)]
+    if len(slopes) < len(at):
+        return None
+    sums = []
+    for step in (4, 2, 1):
+        s = slopes[::step]
+        sums.append((s[0] + s[-1] + 4.0 * sum(s[1::2]) + 2.0 * sum(s[2:-1:2])) * h * step / 3.0)
+    off = max(abs(sums[2] - sums[1]), abs(sums[1] - sums[0]))
+    is_known = off <= 1e-2 * abs(h) * sum(map(abs, slopes))  # else it moves too fast for the pieces
+    return (sums[2], off) if is_known else None
 
 
 def _remembered(f: Function) -> Function:
@@ -214,7 +306,7 @@ def _central(f: Function, x: float, here: Sample) -> Callable[[float], _Quotient
         below, above = f(low), f(high)
         if not (below and above):
             return None
-        noise = (below.noise + above.noise) / width
+        noise = (below.noise + above.noise) / width + _SMALLEST
         bend = abs((above.value - here.value) / up - (here.value - below.value) / down)
         lopsided = abs(up - down) / width * bend
         return _Quotient(
@@ -236,7 +328,8 @@ def _sided(f: Function, x: float, here: Sample, sign: float) -> Callable[[float]
         there = f(end)
         if not there:
             return None
-        return _Quotient((there.value - here.value) / width, (there.noise + here.noise) / step)
+        noise = (there.noise + here.noise) / step + _SMALLEST
+        return _Quotient((there.value - here.value) / width, noise)
 
     return quotient
 

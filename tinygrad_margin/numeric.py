@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,8 +27,11 @@ from tinygrad_margin.ops import FLOATS, is_in_table
 from tinygrad_margin.sweep import named, operation
 
 _KNOWN = 1e-6  # a relative error that numeric_grad is content with
+BRANCH = "f itself, which computes something else there"
+_SEEN = 8.0  # estimated errors that a slope is larger than if it is not 0
 _NEAR = 1e-10  # beside max(|x|, 1): how near a kink is said to be near
 _EPSILON = sys.float_info.epsilon
+_SMALLEST = 4.0 * math.ulp(0.0)  # a few of the smallest floats: rounding is no finer than they are
 
 Function: TypeAlias = Callable[..., Value]
 _Cases: TypeAlias = tuple[tuple[str, "int | None"], ...]
@@ -47,7 +51,7 @@ def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
 
     Raises:
         TypeError, ValueError: as ``gradcheck``; ValueError, too, where the differences do not
-            settle: a slope is known to 1e-6 of it, or of the slopes around if it is small.
+            settle: a slope is known to 1e-6 of it; one that may as well be 0, of those around.
 
     Example:
         >>> [round(slope, 9) for slope in numeric_grad(lambda x, y: x * y.log(), [2.0, 4.0])]
@@ -57,7 +61,8 @@ def numeric_grad(f: Function, xs: Iterable[SupportsFloat]) -> list[float]:
     slopes = []
     for i, name in enumerate(here.names):
         found = Line(here, i).measured().slope
-        if not (found.is_still or found.error <= _KNOWN * max(abs(found.slope), found.steepest)):
+        near_0 = found.steepest if abs(found.slope) <= _SEEN * found.error else 0.0
+        if not (found.is_still or found.error <= _KNOWN * max(abs(found.slope), near_0)):
             known = f"the slope is only known to be {found.slope:.2g} ± {found.error:.2g}"
             raise ValueError(
                 f"the differences of f in {name} do not settle at {_where(here.names, here.at)}: "
@@ -145,11 +150,13 @@ class _Rounding(NamedTuple):
     Attributes:
         weights: how much f moves with each of its operations: so does the rounding of each.
         coarse: what operations of one's own add.
+        smallest: what the distance of the smallest floats adds.
         leaves: how much it moves with its leaves.
     """
 
     weights: list[float]
     coarse: float
+    smallest: float
     leaves: dict[Value, float]
 
     def of(self, point: Here | _Point) -> float:
@@ -158,7 +165,7 @@ class _Rounding(NamedTuple):
         if len(self.weights) == len(point.data):
             inner = sum(w * abs(x) for w, x in zip(self.weights, point.data, strict=True) if w)
         noise = _EPSILON * max(abs(point.J.data), inner if math.isfinite(inner) else 0.0)
-        return max(noise, self.coarse)
+        return max(noise + self.smallest, self.coarse)
 
 
 class _Point(NamedTuple):
@@ -191,8 +198,9 @@ def _rounding(J: Value) -> _Rounding:
         inner = [node for node in totals if node.parents]
         weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
         coarse = sum(w * _noise(node) for node, w in zip(inner, weights, strict=True) if w)
-        return _Rounding(weights, coarse, {n: x for n, x in totals.items() if not n.parents})
-    return _Rounding([], 0.0, {})
+        leaves = {n: x for n, x in totals.items() if not n.parents}
+        return _Rounding(weights, coarse, _SMALLEST * (1.0 + sum(weights)), leaves)
+    return _Rounding([], 0.0, _SMALLEST, {})
 
 
 def _noise(node: Value) -> float:
@@ -312,7 +320,8 @@ class Line:
                 continue
             is_own = point.cases == here.cases
             start = x if on or is_own else t
-            sides.append(one_sided(self.along(point), start, sign))
+            side = one_sided(self.along(point), start, sign)
+            sides.append(side and self.reached(side, start, point))
             own += [sides[-1]] if is_own else []
         left, right = sides
         if not (left and right):
@@ -343,12 +352,32 @@ class Line:
         if self.stands_still():
             return Slope(0.0, self.rounding.of(self.here) / self.unit)
         found = differences.measured(self.along(self.here), self.x)
+        if found and (found.sides or found.jump) and not self.can_break():
+            return self.scaled(Slope(found.slope, math.inf, found.steepest))
         if found and found.error > 1e-9 * abs(found.slope):
             coarse = differences.stairs(self.along(self.here), self.x)
             if coarse > self.rounding.coarse:
                 self.rounding = self.rounding._replace(coarse=coarse)
                 found = differences.measured(self.along(self.here), self.x)
         return self.scaled(self.known(found))
+
+    def can_break(self) -> bool:
+        """May f have a kink or a jump that no operation of the table has? Else it is rounding."""
+        if not all(is_in_table(n._primitive) for n in topological_order(self.here.J) if n.parents):
+            return True
+        near = (self.x + sign * math.ldexp(self.unit, -k) for k in (8, 20, 32) for sign in (-1, 1))
+        return any(self.differs(t) is not False for t in near)
+
+    def reached(self, side: Slope, start: float, point: _Point) -> Slope:
+        """The slope on a side where f computes something else, if it is that of the way from x."""
+        if start == self.x or side.jump:
+            return side
+        way = abs(start - self.x)
+        chord = (point.J.data - self.here.J.data) / (start - self.x)
+        noise = (self.rounding.of(self.here) + self.rounding.of(point)) / way
+        off = abs(chord - side.slope)
+        is_same = off <= 1e-3 * abs(side.slope) + side.error + 8.0 * noise
+        return side if is_same else side._replace(error=off)
 
     def scaled(self, found: Slope) -> Slope:
         """The slope; if its error is not small, beside how steep the operations of f are."""
@@ -441,7 +470,7 @@ def _operations(here: Here, nodes: Iterable[Value]) -> str:
     names = named(topological_order(here.J))
     said = list(dict.fromkeys(operation(node, names) for node in nodes))
     more = f" and {len(said) - 3} more" * (len(said) > 3)
-    return ", ".join(said[:3]) + more or "f itself, which computes something else there"
+    return ", ".join(said[:3]) + more or BRANCH
 
 
 def rule_of(node: Value, i: int) -> differences.Function:
@@ -453,9 +482,75 @@ def rule_of(node: Value, i: int) -> differences.Function:
             found = row.value(FLOATS, *at[:i], t, *at[i + 1 :])
         except (ArithmeticError, ValueError):
             return None
-        return Sample(found, max(_EPSILON * abs(found), coarse)) if math.isfinite(found) else None
+        noise = max(_EPSILON * abs(found) + _SMALLEST, coarse)
+        return Sample(found, noise) if math.isfinite(found) else None
 
     coarse = 0.0
     if not is_in_table(row):  # it may compute in single precision, or lose digits
-        coarse = max(differences.stairs(f, at[i]), differences.tremor(f, at[i]))
+        kinds = differences.stairs, differences.tremor, differences.roughness
+        coarse = max(kind(f, at[i]) for kind in kinds)
     return f
+
+
+def slope_of(node: Value, i: int) -> Callable[[float], float | None]:
+    """The slope in its i-th operand that a node's operation gives, as a function of that."""
+    row, at = node._primitive, [parent.data for parent in node.parents]
+
+    def slope(t: float) -> float | None:
+        operands = [*at[:i], t, *at[i + 1 :]]
+        try:
+            return float(row.partials(FLOATS, *operands, row.value(FLOATS, *operands))[i])
+        except (ArithmeticError, ValueError):
+            return None
+
+    return slope
+
+
+def directions(at: Sequence[float]) -> Iterator[list[float]]:
+    """How some numbers may move together: all at the same speed, and any other way."""
+    units = [max(abs(x), 1.0) for x in at]
+    yield [min(units)] * len(units)
+    chance = random.Random(0)
+    for _ in range(8):
+        yield [chance.uniform(-1.0, 1.0) * unit for unit in units]
+
+
+def slopes_around(
+    value: Callable[..., float],
+    at: Sequence[float],
+    direction: Sequence[float],
+    noise: float,
+    near: float,
+) -> tuple[float, float]:
+    """The smallest and the largest slope of a function in a direction, right around some place.
+
+    Args:
+        value: the function.
+        at: the place.
+        direction: the direction.
+        noise: how far a value may be off.
+        near: how far around, beside max(|x|, 1).
+    """
+    step, chance = near / 64.0, random.Random(1)
+    units = [near * max(abs(x), 1.0) for x in at]
+    found = []
+
+    def add(away: Sequence[float], *ends: float) -> None:
+        moved = [x + a for x, a in zip(at, away, strict=True)]
+        with suppress(ArithmeticError, ValueError):
+            low, high = (
+                value(*(x + t * step * d for x, d in zip(moved, direction, strict=True)))
+                for t in ends
+            )
+            found.append((high - low) / ((ends[1] - ends[0]) * step))
+
+    nowhere = [0.0] * len(at)
+    add(nowhere, -1.0, 0.0)
+    add(nowhere, 0.0, 1.0)
+    for i, unit in enumerate(units):
+        for away in (-unit, unit):
+            add([*nowhere[:i], away, *nowhere[i + 1 :]], -1.0, 1.0)
+    for _ in range(32):
+        add([chance.uniform(-unit, unit) for unit in units], -1.0, 1.0)
+    lost = 4.0 * noise / step
+    return min(found, default=-math.inf) - lost, max(found, default=math.inf) + lost
