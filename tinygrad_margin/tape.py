@@ -418,6 +418,8 @@ def _is_array(entry: Any) -> bool:
 
 def _checked(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
     """An array of real numbers, of so many dimensions."""
+    if type(x) is np.ndarray and x.dtype == float and x.ndim in dimensions:
+        return x
     try:
         found = np.asarray(x)
     except ValueError:  # lists of several lengths
