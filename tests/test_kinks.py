@@ -70,6 +70,42 @@ def test_weights_whose_squares_are_too_small_or_large(scale):
             np.testing.assert_allclose(slope, x.grad, rtol=1e-9, atol=1e-9 * scale)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+@pytest.mark.parametrize("between", [lambda h: h, Value.tanh, lambda h: -h, lambda h: h * h])
+def test_products_of_sums_that_cancel(between, scale):
+    rng = random.Random(8)
+    for _ in range(40):
+        half = [rng.choice((0.1, 0.2, 0.3, 0.6, 0.7, 1.1)) for _ in range(8)]
+        W, x = [Value(w) for w in half * 2], [Value(rng.choice((0.1, -0.1))) for _ in range(8)]
+        U = [Value(scale) for _ in range(16)]
+        h = [
+            between(sum(w * v for w, v in zip(W[8 * i : 8 * i + 8], x, strict=True)))
+            for i in (0, 1)
+        ]
+        J = sum((U[2 * i] * h[0] + U[2 * i + 1] * h[1]).relu() for i in range(8))
+        J.backward()
+        numbers = [v.data for v in (*W, *U)]
+        found = Tape(J, [*W, *U, *x]).value_and_grad([*numbers, *(np.array([v.data]) for v in x)])[
+            1
+        ]
+        size = max(abs(v.grad) for v in (*W, *U, *x)) or 1e-3
+        for slope, leaf in zip(found, (*W, *U, *x), strict=True):
+            assert float(np.sum(slope)) == pytest.approx(leaf.grad, abs=1e-9 * size)
+
+
+def test_a_square_whose_slope_is_0_is_a_rounding_off_too():
+    rng = random.Random(9)
+    for square in (lambda h: h * h, lambda h: h**2):
+        for _ in range(60):
+            (h, _), weights, inputs = cancelling(rng, 1.0)
+            leaves = [*weights[:16], *inputs, q := Value(0.0)]
+            J = maximum(square(h), q)
+            J.backward()
+            xs = [leaf.data for leaf in weights[:16]]
+            xs += [np.array([leaf.data]) for leaf in (*inputs, q)]
+            assert float(Tape(J, leaves).value_and_grad(xs)[1][-1][0]) == q.grad
+
+
 def test_zeros_are_no_roundings():
     random.seed(1)
     net, x, y = MLP(2, [8, 8, 1]), Value(0.1), Value(0.2)

@@ -7,7 +7,7 @@ program learns it here, and runs again in the engine's order::
     >>> import numpy as np
     >>> watch, left, right = Watch(), np.array([[0.1, -0.1]]), np.array([[0.3], [0.3]])
     >>> product = watch.place()
-    >>> watch.product(product, (), left, right)
+    >>> watch.product(product, (), (), left, right)
     >>> watch.kink((product,), np.empty((1, 1)), left @ right)      # is it 0, or just nearly?
     >>> watch.found
     True
@@ -51,14 +51,21 @@ class Watch:
         self._off.append(0.0)
         return len(self._off) - 1
 
-    def product(self, place: int, before: Sequence[int], left: Floats, right: Floats) -> None:
-        """See how large the terms of a matrix product can be."""
+    def product(
+        self, place: int, before_left: Sequence[int], before_right: Sequence[int],
+        left: Floats, right: Floats,
+    ) -> None:  # fmt: skip
+        """See how large the terms of a matrix product can be, and how far off its factors are."""
         size = math.sqrt(np.vdot(left, left) * np.vdot(right, right))  # quicker than linalg.norm
         if size < 1e-140:  # squares may have been too small for a float
             size = float(abs(left).max() * abs(right).max()) * max(left.size, right.size)
         off = _ROUNDING * size
-        for i in before:
-            off = max(off, self._off[i])
+        if before_right:  # errors add up as the lengths of the rows do
+            length = math.sqrt(np.square(left).sum(1).max())
+            off = max(off, length * sum(self._off[i] for i in before_right))
+        if before_left:
+            length = math.sqrt(np.vdot(right, right))
+            off = max(off, length * sum(self._off[i] for i in before_left))
         self._off[place] = off if size == size else size
 
     def total(self, place: int, before: Sequence[int], count: int = 1) -> None:
@@ -69,12 +76,12 @@ class Watch:
         self, place: int, before: Sequence[Sequence[int]], row: ops.Primitive, *arrays: Any
     ) -> None:
         """See an operation whose slopes may be large, with its operands and value."""
-        slopes = zip(before, row.partials(ARRAYS, *arrays), strict=True)
-        self._off[place] = sum(
-            float(np.abs(slope).max()) * sum(self._off[i] for i in each)
-            for each, slope in slopes
-            if each
-        )
+        off = square = 0.0
+        for each, slope in zip(before, row.partials(ARRAYS, *arrays), strict=True):
+            if each:
+                one = sum(self._off[i] for i in each)
+                off, square = off + float(np.abs(slope).max()) * one, square + one
+        self._off[place] = off + square * square  # which is left of a square where its slope is 0
 
     def kink(
         self, before: Sequence[int], room: Floats, *operands: Any, rights: int = 0,

@@ -563,11 +563,12 @@ class Program:
     def watch_product(self, step: _Product, left: Floats, right: Floats) -> None:
         """Have the watch see a matrix product, if kinks come after it."""
         if self._watched[step.grid].any():
-            place, before = self._watch.place(), self._watched_before(step.left, step.right)
-            self._watched_at[step.grid] = place
-            if not self.is_temporary(right):
+            before = self._watched_before(step.left), self._watched_before(step.right)
+            self._watched_at[step.grid] = place = self._watch.place()
+            is_sure = (self._watched_at[step.right] < 0) | self._past[step.right]  # where it is 0
+            if is_sure.all() and not self.is_temporary(right):
                 self._factors[place] = right
-            self.add(partial(self._watch.product, place, before), left, right)
+            self.add(partial(self._watch.product, place, *before), left, right)
 
     def watch_total(self, nodes: Places, terms: Places) -> None:
         """Have the watch see sums, if kinks come after them."""
