@@ -261,6 +261,24 @@ def test_fast_waves(x):
     assert row.agrees or row.verdict == "not settled"
 
 
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (lambda w, b: ((w + b - 3) ** 2 + (2 * w + b - 5) ** 2 + (3 * w + b - 7) ** 2) / 3, [2, 1]),
+        (lambda x: (3 * x - 6) ** 2, [2]),
+        (lambda a, b: (1 - a) ** 2 + 100 * (b - a * a) ** 2, [1, 1]),
+        (lambda w: (w.tanh() - math.tanh(0.5)) ** 2, [0.5]),
+        (lambda x, y: (x * x + y - 11) ** 2 + (x + y * y - 7) ** 2, [3, 2]),
+        (lambda x: (x * x - 2) ** 2, [2**0.5]),
+        (lambda x: (x - 3) ** 4, [3]),
+        (Value.sin, [math.pi / 2]),
+        (lambda x: 1 / (1 + x * x), [0]),
+    ],
+)
+def test_at_a_minimum(f, at):
+    assert gradcheck(f, at), str(gradcheck(f, at))
+
+
 def test_a_tiny_slope_that_is_wrong():
     mine = wrong(ops.MUL, lambda m, a, b, out: (1e-9 * b, a))
     result = gradcheck(lambda x: mine(x, 1e-10), [1.0])

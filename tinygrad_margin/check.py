@@ -206,8 +206,8 @@ def gradcheck(
     return GradientCheck(tuple(rows), limit, (*notes, *ending))
 
 
-def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]:
-    """Do the two slopes agree? And how far are they apart?
+def _judged(reverse: float, found: Slope, size: float, tolerance: float) -> tuple[str, float]:
+    """Do the two slopes agree? And how far are they apart? ``size`` is that of what x is among.
 
     A verdict of "" asks for more evidence: all that rounding leaves of the difference says yes, but
     that is not much, for the slope is small beside those around.
@@ -224,10 +224,11 @@ def _judged(reverse: float, found: Slope, tolerance: float) -> tuple[str, float]
         return _DIFFERS if known else _OPEN, difference
     if difference <= allowed and found.error <= max(allowed, _TINY):
         return _BETWEEN if found.sides else _AGREES, difference
-    if difference > allowed + _SURE * found.error:
+    rounding = max(found.error, found.flat(size))  # in a valley f itself has none left
+    if difference > allowed + _SURE * rounding:
         return _DIFFERS, difference
     is_small = found.error <= tolerance * found.steepest or found.is_still
-    return "" if is_small and difference <= found.error else _OPEN, difference
+    return "" if is_small and difference <= rounding else _OPEN, difference
 
 
 def _row(
@@ -236,7 +237,7 @@ def _row(
     """A row of the table, what was measured, what is to be said of it, and of f."""
     place = line.measured()
     found = place.slope
-    verdict, difference = _judged(reverse, found, tolerance)
+    verdict, difference = _judged(reverse, found, max(abs(line.x), 1.0), tolerance)
     kink, notes, common = "", [], []
     if verdict != _AGREES or found.is_far:
         is_zero = abs(reverse) <= found.flat(line.x)
@@ -453,7 +454,7 @@ class _Rules:
             rule, verdict = rule_of(node, i), _OPEN
             found = measured(rule, x)
             if found:
-                verdict, _ = _judged(slope, found, self.tolerance)
+                verdict, _ = _judged(slope, found, abs(x), self.tolerance)
             floor = 0.0 if is_in_table(node._primitive) else _LOST
             if verdict == _DIFFERS and not contradicts(rule, slope_of(node, i), x, floor):
                 verdict = _OPEN
