@@ -168,6 +168,7 @@ def interrupt_after(steps, *files):
                 raise KeyboardInterrupt
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # Python 3.12.1 looks for one when tracing begins
     sys.settrace(trace)
     try:
         yield fired
