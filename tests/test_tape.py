@@ -439,6 +439,31 @@ def test_ties_of_sums_in_a_matrix_product_fall_as_the_engines_do(end, is_alike, 
             np.testing.assert_allclose(slope, wanted, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("sizes", [(16, 16), (3, 10), (10, 3), (8, 4, 4), (2, 16, 16, 1)])
+def test_batches_as_long_as_a_layer_is_wide(sizes):
+    rng = random.Random(11)
+    layers = [
+        [([Value(rng.uniform(-1, 1)) for _ in range(fan_in)], Value(0.1)) for _ in range(fan_out)]
+        for fan_in, fan_out in itertools.pairwise(sizes)
+    ]
+    inputs = [Value(0.0) for _ in range(sizes[0])]
+    signals = inputs
+    for neurons in layers:
+        signals = [sum(map(operator.mul, ws, signals), bias).tanh() for ws, bias in neurons]
+    J = sum(signals)
+    weights = [leaf for neurons in layers for ws, bias in neurons for leaf in (*ws, bias)]
+    tape = Tape(J, [*weights, *inputs])
+    for items in {1, 2, 7, *sizes}:
+        xs = [np.array([rng.uniform(-1, 1) for _ in range(items)]) for _ in inputs]
+        given = [*(weight.data for weight in weights), *xs]
+        values, slopes = expected(J, [*weights, *inputs], given, items)
+        value, found = tape.value_and_grad(given)
+        np.testing.assert_allclose(value, values, rtol=1e-12, atol=1e-12)
+        for x, slope, wanted in zip(given, found, slopes, strict=True):
+            wanted = wanted if np.ndim(x) else wanted.sum()
+            np.testing.assert_allclose(slope, wanted, rtol=1e-11, atol=1e-12)
+
+
 def test_only_what_is_near_a_kink_is_in_doubt():
     rng = np.random.default_rng(1)
     net, x, y = MLP(2, [8, 8, 1]), Value(0.1), Value(0.2)
