@@ -51,26 +51,30 @@ class Watch:
         self._off.append(0.0)
         return len(self._off) - 1
 
+    def _off_by(self, before: Sequence[int]) -> float:
+        """How far off what comes from these steps may be, all together."""
+        return sum(self._off[i] for i in before)
+
     def product(
         self, place: int, before_left: Sequence[int], before_right: Sequence[int],
         left: Floats, right: Floats,
     ) -> None:  # fmt: skip
         """See how large the terms of a matrix product can be, and how far off its factors are."""
-        size = math.sqrt(np.vdot(left, left) * np.vdot(right, right))  # quicker than linalg.norm
+        squares = np.vdot(right, right)  # quicker than linalg.norm
+        size = math.sqrt(np.vdot(left, left) * squares)
         if size < 1e-140:  # squares may have been too small for a float
             size = float(abs(left).max() * abs(right).max()) * max(left.size, right.size)
         off = _ROUNDING * size
         if before_right:  # errors add up as the lengths of the rows do
             length = math.sqrt(np.square(left).sum(1).max())
-            off = max(off, length * sum(self._off[i] for i in before_right))
+            off = max(off, length * self._off_by(before_right))
         if before_left:
-            length = math.sqrt(np.vdot(right, right))
-            off = max(off, length * sum(self._off[i] for i in before_left))
+            off = max(off, math.sqrt(squares) * self._off_by(before_left))
         self._off[place] = off if size == size else size
 
     def total(self, place: int, before: Sequence[int], count: int = 1) -> None:
         """See a step that adds up, so many times."""
-        self._off[place] = count * sum(self._off[i] for i in before)
+        self._off[place] = count * self._off_by(before)
 
     def step(
         self, place: int, before: Sequence[Sequence[int]], row: ops.Primitive, *arrays: Any
@@ -79,7 +83,7 @@ class Watch:
         off = square = 0.0
         for each, slope in zip(before, row.partials(ARRAYS, *arrays), strict=True):
             if each:
-                one = sum(self._off[i] for i in each)
+                one = self._off_by(each)
                 off, square = off + float(np.abs(slope).max()) * one, square + one
         self._off[place] = off + square * square  # which is left of a square where its slope is 0
 
@@ -97,9 +101,7 @@ class Watch:
             rights: how many.
             is_past: the operands come from kinks that were seen, so that a 0 is no rounding off.
         """
-        near = 0.0
-        for i in before:
-            near += self._off[i]
+        near = self._off_by(before)
         a, b = operands[rights], 0.0
         if len(operands) > rights + 1:
             b = operands[-1]

@@ -430,8 +430,8 @@ class Line:
         point = self.point(t)
         if point is None or _wiring(point) != _wiring(self.here):
             return None
-        data = {self.leaf: t}
-        for node in topological_order(self.here.J):
+        data, order = {self.leaf: t}, topological_order(self.here.J)
+        for node in order:
             if node.parents:
                 operands = (data[parent] for parent in node.parents)
                 try:
@@ -440,8 +440,7 @@ class Line:
                     return True
             else:
                 data.setdefault(node, node.data)
-        there = topological_order(point.J)
-        nodes = zip(topological_order(self.here.J), there, strict=True)
+        nodes = zip(order, topological_order(point.J), strict=True)
         return any(data[node] != other.data == other.data for node, other in nodes)
 
 

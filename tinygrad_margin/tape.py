@@ -262,16 +262,12 @@ class Tape:
         """A replay with numbers only: node by node, where NumPy would slow it down."""
         record, no_arrays = self._record, np.empty((0, 0))
         if record.operations <= _SMALL or record.arranged().width < _WIDE:
-            value, found = self._by_node(call.numbers.tolist(), gradient=gradient)
-            return value, np.array(found) + 0.0, no_arrays
+            J, found = self._by_node(call.numbers.tolist(), gradient=gradient)
+            return J, np.array(found) + 0.0, no_arrays
+        value, slopes = np.empty(1), np.zeros(len(call.numbers))
         with np.errstate(all="ignore"):
-            for is_exact in (False, True):
-                program = self._program(call.is_array, 1, is_exact)
-                value = program.run(call.numbers, [])
-                if not program.is_in_doubt:
-                    break
-            slopes = program.sweep()[0] + 0.0 if gradient else np.empty(0)
-        return value, slopes, no_arrays
+            slopes += self._run_program(call, slice(1), value, no_arrays if gradient else None)
+        return float(value[0]), slopes, no_arrays
 
     def _batch(self, call: _Call, gradient: bool) -> tuple[Any, Floats, Floats]:
         """A replay over items, in blocks that a processor's cache can hold."""
