@@ -17,7 +17,7 @@ from tinygrad_margin import (
     page,
     topological_order,
 )  # fmt: skip
-from tinygrad_margin.play import keep
+from tinygrad_margin.cli.player import keep
 
 # %% J is a graph
 # Let us build J at s = 0.3 and s_c = 0.5. A Value is a number that remembers how it was computed.

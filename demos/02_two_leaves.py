@@ -2,7 +2,7 @@
 # In J = max(Δ + s_c − s, 0) the scores s and s_c are leaves: nothing in this graph says where they
 # came from. Two leaves are as independent as two numbers on a sheet of paper.
 from tinygrad_margin import Value, beside, depends_on, explain, grad, margin_loss, page, paths
-from tinygrad_margin.play import keep
+from tinygrad_margin.cli.player import keep
 
 s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)

@@ -3,8 +3,8 @@
 # window "museums in Paris are amazing" (a place in the middle), and with the corrupted window
 # "not all museums in Paris". Each word is a small vector, and a window is five of them in a row.
 from tinygrad_margin import Value, depends_on, draw, explain, grad, margin_loss, page
+from tinygrad_margin.cli.player import keep
 from tinygrad_margin.nn import WindowScorer
-from tinygrad_margin.play import keep
 
 vectors = {
     "museums": [0.5, -0.2], "in": [0.1, 0.3], "Paris": [0.9, 0.4], "are": [-0.1, 0.2],

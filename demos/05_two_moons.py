@@ -9,8 +9,8 @@ import time
 import numpy as np
 
 from tinygrad_margin import Tape, Value, draw, topological_order
+from tinygrad_margin.cli.player import keep, plots, progress
 from tinygrad_margin.nn import MLP
-from tinygrad_margin.play import keep, plots, progress
 
 # %% The points
 # Two half circles, one upside down, shuffled, and some noise: the same hundred points as there, for

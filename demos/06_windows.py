@@ -8,8 +8,8 @@ from importlib.resources import files
 import numpy as np
 
 from tinygrad_margin import Tape, Value, margin_loss
+from tinygrad_margin.cli.player import keep, plots, progress
 from tinygrad_margin.nn import WindowScorer
-from tinygrad_margin.play import keep, plots, progress
 
 # %% The sentences
 # A place stands in brackets. Everything is made lower case, so that capitals give nothing away.

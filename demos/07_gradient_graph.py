@@ -4,7 +4,7 @@
 import numpy as np
 
 from tinygrad_margin import ReverseSweep, Value, draw, grad, gradcheck, hessian, margin_loss
-from tinygrad_margin.play import keep, plots
+from tinygrad_margin.cli.player import keep, plots
 
 W, x, y = Value(0.5, "W"), Value(1.5, "x"), Value(1.0, "y")
 a = (W * x).tanh()

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from tinygrad_margin import Value, topological_order
-from tinygrad_margin.engine import OPERATIONS, applied, constant
+from tinygrad_margin.engine import OPERATIONS, apply, constant
 
 
 def random_graph(seed: int, size: int = 12) -> tuple[Value, list[Value]]:
@@ -41,11 +41,11 @@ def rebuilt(J: Value, data: dict[Value, float]) -> dict[Value, Value]:
     for node in topological_order(J):
         if node.parents:
             operands = (made[parent] for parent in node.parents)
-            made[node] = applied(node._primitive, *operands)
+            made[node] = apply(node._row, *operands)
             made[node].label = node.label
         else:
             made[node] = Value(data.get(node, node.data), node.label)
-            made[node]._primitive = node._primitive
+            made[node]._row = node._row
     return made
 
 
@@ -61,7 +61,7 @@ def as_function(J: Value, leaves: list[Value]) -> Callable[..., Value]:
         for node in order:
             if node.parents:
                 operands = (made[parent] for parent in node.parents)
-                made[node] = OPERATIONS[node._primitive.name](*operands)
+                made[node] = OPERATIONS[node._row.name](*operands)
             else:
                 made.setdefault(node, node)
         return made[J]

@@ -32,9 +32,9 @@ from tinygrad_margin import (
     page,
     topological_order,
 )
-from tinygrad_margin import render as render_module
 from tinygrad_margin.engine import adjoints
 from tinygrad_margin.graph import count_paths
+from tinygrad_margin.views import render as render_module
 
 WRITERS = {"draw.svg": draw, "draw.png": draw, "draw.dot": draw, "page.html": page,
            "animate.svg": animate}  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_margin.__main__ import main
+from tinygrad_margin.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -110,7 +110,7 @@ def test_the_reference_describes_what_gradcheck_gives():
 
 def test_every_test_that_reliability_names_exists():
     text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
-    file, named = "", re.findall(r"`(test_\w+\.py)?::(test_\w+)`", text)
+    file, named = "", re.findall(r"`((?:\w+/)?test_\w+\.py)?::(test_\w+)`", text)
     assert named
     for given, test in named:
         file = given or file

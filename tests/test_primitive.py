@@ -35,10 +35,10 @@ from tinygrad_margin import (
     topological_order,
 )
 from tinygrad_margin.engine import OPERATIONS, adjoints, constant, local_derivatives
-from tinygrad_margin.moment import Moment
 from tinygrad_margin.ops import TABLE
 from tinygrad_margin.primitive import own_primitive
-from tinygrad_margin.source import has_generic_partials, has_generic_value
+from tinygrad_margin.views.scene import Moment
+from tinygrad_margin.views.source import has_generic_partials, has_generic_value
 
 
 def clamp(x):
@@ -166,7 +166,7 @@ def test_stepping_back_and_committing():
 def test_plain_numbers_are_constants_and_one_value_may_be_all_operands():
     x = Value(3.0, "x")
     J = FMA(x, 2, np.float64(1.0))
-    assert (J.data, [parent._primitive.name for parent in J.parents]) == (
+    assert (J.data, [parent._row.name for parent in J.parents]) == (
         7.0, ["leaf", "constant", "constant"])  # fmt: skip
     assert grad(FMA(x, x, x), x) == 7.0
     assert grad(LOGADDEXP(x, x), x) == pytest.approx(1.0, rel=1e-15)
@@ -505,7 +505,7 @@ def test_a_model_that_holds_an_operation_is_copied_and_pickled():
         act = primitive(name, doubled, doubled_slope, symbol="2×", explanation="two of it")
         again = pickle.loads(pickle.dumps(Model(act)))
         J = again(5.0)
-        assert (J.data, J.op, J._primitive.explanation) == (30.0, "2×", "two of it")
+        assert (J.data, J.op, J._row.explanation) == (30.0, "2×", "two of it")
         assert grad(J, again.w) == 10.0
     together = pickle.loads(pickle.dumps([act, Model(act), Model(act)]))
     assert together[0] is together[1].act is together[2].act
@@ -567,10 +567,10 @@ def test_hostile_text_stays_text():
 
 def test_what_is_generic_is_known():
     for f, arity in OWN.items():
-        row = f(*[Value(0.5)] * arity)._primitive
+        row = f(*[Value(0.5)] * arity)._row
         assert has_generic_value(row) == has_generic_partials(row) == (f in GENERIC), f.__name__
     assert all(has_generic_value(row) and has_generic_partials(row) for row in TABLE.values())
-    half = primitive("half", math.exp, lambda x, out: (out,))(1.0)._primitive
+    half = primitive("half", math.exp, lambda x, out: (out,))(1.0)._row
     assert (has_generic_value(half), has_generic_partials(half)) == (False, True)
 
 
@@ -596,7 +596,7 @@ def newton(a):
 def test_a_formula_that_grows_without_end_is_not_written():
     root = primitive("root", newton, lambda a, out: 0.5 / out)
     a = Value(2.0, "a")
-    assert has_generic_value(root(a)._primitive)
+    assert has_generic_value(root(a)._row)
     with pytest.raises(TypeError, match="cannot show root.*more than 10,000 characters"):
         page(root(a))
     value, (slope,) = Tape(root(a), [a]).value_and_grad([np.array([2.0, 9.0])])
@@ -753,9 +753,9 @@ def test_a_tape_is_pickled_where_the_functions_have_names():
     ):
         pickle.dumps(Tape(SOFTPLUS(x), [x]))
     assert (
-        copy.deepcopy(SOFTPLUS(x)._primitive)
-        is SOFTPLUS(x)._primitive
-        is copy.copy(SOFTPLUS(x)._primitive)
+        copy.deepcopy(SOFTPLUS(x)._row)
+        is SOFTPLUS(x)._row
+        is copy.copy(SOFTPLUS(x)._row)
     )
     assert copy.deepcopy(Tape(SOFTPLUS(x), [x])).value([0.0]) == math.log(2.0)
 

@@ -86,7 +86,7 @@ def graphs(draw, labels=st.just("")):
 def noted(name, graph, difference=None):
     """Count a graph, and keep the largest difference."""
     SEEN[name] += 1
-    USED.update(node._primitive.name for node in topological_order(graph) if node.parents)
+    USED.update(node._row.name for node in topological_order(graph) if node.parents)
     if difference is not None:
         WORST[name] = max(WORST.get(name, 0.0), difference)
         assert difference < 1e-11, name
@@ -163,7 +163,7 @@ def test_the_graph_of_the_gradient(graph):
     before = [(node.data, node.grad, node.label) for node in topological_order(J)]
     # xᵖ at x = p = 0: as a number its slope is 0 by convention, as a graph it has none.
     at_origin = any(
-        node._primitive.name == "pow" and [parent.data for parent in node.parents] == [0.0, 0.0]
+        node._row.name == "pow" and [parent.data for parent in node.parents] == [0.0, 0.0]
         for node in topological_order(J)
     )
     try:
@@ -208,7 +208,7 @@ def test_differences(graph):
         DIFFERENCES["on a kink, " + ("a subgradient" if result else "none that agrees")] += 1
     else:
         DIFFERENCES["agree"] += 1
-        USED.update(node._primitive.name for node in topological_order(J) if node.parents)
+        USED.update(node._row.name for node in topological_order(J) if node.parents)
     assert kinked or all(row.agrees or not row.is_settled for row in result.rows), str(result)
 
 

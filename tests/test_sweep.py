@@ -12,7 +12,7 @@ from tinygrad_margin import (
     topological_order,
 )
 from tinygrad_margin.engine import adjoints
-from tinygrad_margin.sweep import named
+from tinygrad_margin.sweep import node_names
 
 
 def test_at_the_end_every_total_is_the_gradient_exactly():
@@ -158,11 +158,11 @@ def test_a_missing_slope_stops_the_sweep_there():
 def test_names():
     a, b = Value(1.0, "a"), Value(2.0)
     c = a + b + 3
-    assert list(named([a, b, *c.parents, c]).values()) == ["a", "v₁", "v₂", "3", "J"]
+    assert list(node_names([a, b, *c.parents, c]).values()) == ["a", "v₁", "v₂", "3", "J"]
 
 
 def test_names_do_not_collide():
     a, b, c, d = Value(1.0, "v₁"), Value(2.0, "J"), Value(3.0, "x"), Value(4.0, "x")
     J = a * 2 + b * c * d
-    names = list(named(topological_order(J)).values())
+    names = list(node_names(topological_order(J)).values())
     assert names == ["v₁", "2", "v₂", "J", "x", "v₃", "x′", "v₄", "out"]

@@ -8,19 +8,17 @@
 (-1.0, 1.0)
 """
 
-from tinygrad_margin.animate import animate
 from tinygrad_margin.calculus import grad, hessian, jvp
-from tinygrad_margin.check import gradcheck
-from tinygrad_margin.draw import beside, draw
+from tinygrad_margin.check import gradcheck, numeric_grad
 from tinygrad_margin.engine import SlopeError, Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
 from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
-from tinygrad_margin.numeric import numeric_grad
 from tinygrad_margin.page import page
 from tinygrad_margin.primitive import primitive
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.tape import Tape
+from tinygrad_margin.views import animate, beside, draw
 
 __all__ = [
     "ReverseSweep",

@@ -39,9 +39,9 @@ from tinygrad_margin.engine import (
     row_for,
     topological_order,
 )
-from tinygrad_margin.notation import brief
+from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.ops import FLOATS, XLOGY, Primitive
-from tinygrad_margin.source import has_generic_partials
+from tinygrad_margin.views.source import has_generic_partials
 
 # What a gradient graph is made of: a number stays a number as long as it can, so that pictures
 # show 6 and not 2 × 3.
@@ -145,7 +145,7 @@ def _check_size(J: Value, asked: list[Value], rows: list[list[float]]) -> None:
     for node, row in zip(asked, rows, strict=True):
         for other, x in zip(asked, row, strict=True):
             if not math.isfinite(x):
-                at = dict.fromkeys(f"{brief(v.label) or 'x'} = {v.data}" for v in (node, other))
+                at = dict.fromkeys(f"{one_line(v.label) or 'x'} = {v.data}" for v in (node, other))
                 raise OverflowError(
                     f"the second derivative at {', '.join(at)} is too large for a float, or a step "
                     "on the way to it"
@@ -183,7 +183,7 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     for leaf, direction in directions.items():
         if as_node(leaf, "jvp(J, directions)").parents:
             raise ValueError(
-                f"jvp moves leaves; {brief(leaf.label) or 'a node'} = {leaf.data} is computed, by "
+                f"jvp moves leaves; {one_line(leaf.label) or 'a node'} = {leaf.data} is computed, by "
                 f"{leaf.op}: its operands say how it moves"
             )
         speed = as_number(direction, "a direction of jvp")
@@ -209,7 +209,7 @@ def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     for node in order:
         if not totals.keys().isdisjoint(node.parents):
             totals[node] = 0.0
-            rows.setdefault(node._primitive, node)
+            rows.setdefault(node._row, node)
     for row, node in rows.items():
         if not has_generic_partials(row):  # math.exp(x) makes a number of x: its slope is lost
             local_derivatives(node)  # what else is wrong with it says so here
@@ -240,7 +240,7 @@ def _local_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> tu
     if row.slopes is not None:
         return row.slopes
     operands = [
-        parent.data if parent._primitive is CONSTANT and parent not in asked else parent
+        parent.data if parent._row is CONSTANT and parent not in asked else parent
         for parent in node.parents
     ]
     try:

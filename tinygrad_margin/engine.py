@@ -21,10 +21,11 @@ from itertools import repeat
 from numbers import Real
 from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
 
-from tinygrad_margin import copying, ops
-from tinygrad_margin.notation import brief
+from tinygrad_margin import ops
+from tinygrad_margin.guard import copying
+from tinygrad_margin.guard.refusals import RECORDED, Guarded, not_set, read_only
+from tinygrad_margin.guard.text import describe, one_line
 from tinygrad_margin.ops import FLOATS, Primitive
-from tinygrad_margin.refusals import RECORDED, Refusals, described, not_set, read_only
 
 
 class SlopeError(ValueError, ZeroDivisionError):
@@ -112,7 +113,7 @@ def _is_several(x: object) -> bool:
 
 def constant(x: float) -> Value:
     """A number in a formula: a leaf that nobody asks a gradient of."""
-    return node_of(CONSTANT, (), float(x))
+    return make_node(CONSTANT, (), float(x))
 
 
 def _operand(x: object, primitive: Primitive) -> Value:
@@ -146,7 +147,7 @@ def _unary(primitive: Primitive) -> Callable[[Value], Value]:
         node._grad = 0.0
         node._a = a
         node._b = None
-        node._primitive = primitive
+        node._row = primitive
         return node
 
     return _with_own_code(operation, primitive)
@@ -171,16 +172,16 @@ def _binary(primitive: Primitive) -> Callable[[Value, Operand], Value]:
         node._grad = 0.0
         node._a = a
         node._b = b
-        node._primitive = primitive
+        node._row = primitive
         return node
 
     return _with_own_code(operation, primitive)
 
 
-def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Value:
+def make_node(primitive: Primitive, operands: Sequence[Value], data: float) -> Value:
     """The node that a row makes of these operands, any number of them, with this value."""
     node = _new(Value)
-    node._data, node._grad, node._primitive = data, 0.0, primitive
+    node._data, node._grad, node._row = data, 0.0, primitive
     if len(operands) <= 2:
         node._a, node._b = (*operands, None, None)[:2]
     else:  # _a and _b stay unset: who reads them, where time counts, learns it by an AttributeError
@@ -188,7 +189,7 @@ def node_of(primitive: Primitive, operands: Sequence[Value], data: float) -> Val
     return node
 
 
-def applied(primitive: Primitive, *operands: Operand) -> Value:
+def apply(primitive: Primitive, *operands: Operand) -> Value:
     """The operation on Values that a row stands for, whatever the number of its operands."""
     nodes = [_operand(x, primitive) for x in operands]
     try:
@@ -198,7 +199,7 @@ def applied(primitive: Primitive, *operands: Operand) -> Value:
     except AttributeError:
         check_made(*nodes)
         raise
-    return node_of(primitive, nodes, data)
+    return make_node(primitive, nodes, data)
 
 
 def _with_own_code(operation: _Operation, primitive: Primitive) -> _Operation:
@@ -236,12 +237,12 @@ def power(a: Operand, b: Operand) -> Value:
     have the slope 0 at x = 0, where in truth there is none.
     """
     a, b = _operand(a, ops.POW), _operand(b, ops.POW)
-    if b._primitive is CONSTANT:
+    if b._row is CONSTANT:
         return _BINARY["pow_to_number"](a, b)
-    return _BINARY["pow_of_number" if a._primitive is CONSTANT else "pow"](a, b)
+    return _BINARY["pow_of_number" if a._row is CONSTANT else "pow"](a, b)
 
 
-class Value(Refusals):
+class Value(Guarded):
     """A number that remembers how it was computed: a node of a graph.
 
     ``a + b``, ``a - b``, ``a * b``, ``a / b``, ``a ** b``, ``-a`` and ``abs(a)`` make a new node,
@@ -270,7 +271,7 @@ class Value(Refusals):
         (Value(data=10.0, grad=1.0), Value(data=3.0, grad=6.0, label='x'))
     """
 
-    __slots__ = ("_data", "_grad", "_a", "_b", "_primitive", "__dict__", "__weakref__")
+    __slots__ = ("_data", "_grad", "_a", "_b", "_row", "__dict__", "__weakref__")
 
     _label: str = ""  # in the instance's __dict__ once set: most nodes have none
 
@@ -279,7 +280,7 @@ class Value(Refusals):
     _a: Value | None  # the operands, in two slots: a tuple for each node costs time and memory
     _b: Value | None
     _operands: tuple[Value, ...]  # more than two: in the __dict__, and the two slots are unset
-    _primitive: Primitive
+    _row: Primitive
 
     def __init__(
         self, data: SupportsFloat = MISSING, label: str = "", *rest: NoReturn, **unknown: NoReturn
@@ -289,7 +290,7 @@ class Value(Refusals):
         self._data = as_number(data, _DATA)
         self._grad = 0.0
         self._a = self._b = None
-        self._primitive = LEAF
+        self._row = LEAF
         if not isinstance(label, str) or label:
             self.label = label
 
@@ -329,7 +330,7 @@ class Value(Refusals):
 
     def _number(self, attribute: str, x: object) -> float:
         """x as a float, for data or grad."""
-        name = brief(self.label) or "w"
+        name = one_line(self.label) or "w"
         hint = f" To start anew: {name}.grad = 0.0, or zero_grad()" if attribute == "grad" else ""
         if isinstance(x, Value):
             hint = (
@@ -371,7 +372,7 @@ class Value(Refusals):
     @property
     def op(self) -> str:
         """The symbol of the operation that made this node; ``""`` for a leaf."""
-        return self._primitive.symbol
+        return self._row.symbol
 
     @op.setter
     def op(self, _: NoReturn) -> None:
@@ -379,8 +380,8 @@ class Value(Refusals):
 
     @property
     def is_at_kink(self) -> bool:
-        """Is the node's operation at its kink, where it has no slope but a choice of them?"""
-        return case(self) == 1
+        """Is the operation at its kink, where it has no slope but a choice of them?"""
+        return self._row.side(*(parent._data for parent in self.parents)) == 1
 
     # What code written for micrograd asks for: trace and draw_dot, and a sweep done by hand.
     _prev, _op = read_only("_prev", parents), read_only("_op", op)
@@ -464,7 +465,7 @@ class Value(Refusals):
             return format(self._data, form) if form else str(self)
         except ValueError as error:
             raise ValueError(
-                f"{described(self)} is a float, which the format {form!r:.20} is not for "
+                f"{describe(self)} is a float, which the format {form!r:.20} is not for "
                 f"({error}); with 3 decimals it is v:.3f, with none v:.0f"
             ) from None
 
@@ -553,7 +554,7 @@ def local_derivatives(
         >>> local_derivatives(Value(3.0) * Value(4.0))
         (4.0, 3.0)
     """
-    row = node._primitive if wanted is None else row_for(node, wanted)
+    row = node._row if wanted is None else row_for(node, wanted)
     if row.slopes is not None:
         return row.slopes
     try:
@@ -570,9 +571,9 @@ def local_derivatives(
 
 def row_for(node: Value, wanted: Container[Value]) -> Primitive:
     """The row that asks for the slopes in the wanted operands, and no other."""
-    rows = ops.ASKING.get(node._primitive)
+    rows = ops.ASKING.get(node._row)
     if rows is None:
-        return node._primitive
+        return node._row
     first, second = (parent in wanted for parent in node.parents)
     return rows[first + 2 * second - 1]
 
@@ -584,7 +585,7 @@ def check_slopes(
     slopes = [
         slope
         for parent, slope in zip(node.parents, found, strict=True)
-        if (parent._primitive is not CONSTANT if wanted is None else parent in wanted)
+        if (parent._row is not CONSTANT if wanted is None else parent in wanted)
     ]
     if not all(math.isfinite(each._data) for each in (node, *node.parents)):
         return
@@ -682,7 +683,7 @@ def _sweep(J: Value) -> dict[Value, float]:
     try:
         for node in reversed(order):
             upstream = node._grad
-            primitive = node._primitive
+            primitive = node._row
             a = node._a
             b = node._b
             if b is None:
@@ -723,17 +724,6 @@ def _sweep_any(J: Value) -> dict[Value, float]:
     return {node: total for node, total in totals.items() if not node.parents}
 
 
-def case(node: Value) -> int | None:
-    """Which case of an operation with a kink this is: 0 (a > b), 1 (a = b, the kink), 2 (a < b).
-
-    a and b are its operands, or the one and 0. None for other operations, and where one is nan.
-    """
-    if node._primitive.cases is None:
-        return None
-    a, b, *_ = (*(parent._data for parent in node.parents), 0.0)
-    return 0 if a > b else 1 if a == b else 2 if a < b else None
-
-
 def add_gradients(totals: Mapping[Value, float]) -> None:
     """Add to each node's ``grad``, to all of them or to none."""
     new = [node._grad + total for node, total in totals.items()]
@@ -753,7 +743,7 @@ def as_node(x: object, what: str, hint: str = "") -> Value:
 def check_made(*nodes: Value) -> None:
     """Refuse an object of a subclass that has not become a node."""
     for node in nodes:
-        if isinstance(node, Value) and not hasattr(node, "_primitive"):
+        if isinstance(node, Value) and not hasattr(node, "_row"):
             kind = type(node).__name__
             raise AttributeError(
                 f"{kind}.__init__ does not call super().__init__(data), or too late: it is what "
@@ -790,7 +780,7 @@ def _undefined(error: Exception, primitive: Primitive, *operands: Value) -> Exce
     kind, template = type(error), NEEDS
     if isinstance(error, OverflowError):
         kind, template = OverflowError, TOO_LARGE
-    got = ", ".join(map(described, operands))
+    got = ", ".join(map(describe, operands))
     domain = primitive.domain.replace("{error}", str(error)) or error
     return kind(template.format(symbol=primitive.symbol, domain=domain, operands=got))
 
@@ -803,10 +793,10 @@ def no_slope(error: Exception, node: Value) -> Exception:
         kind, template = OverflowError, SLOPE_OVERFLOWS if error.__cause__ else SLOPE_TOO_LARGE
     elif isinstance(error, NotRealError):
         template = SLOPE_COMPLEX
-    elif node._primitive is ops.XLOGY:
+    elif node._row is ops.XLOGY:
         template = NO_SECOND_SLOPE
-    name = f" (the node {brief(node.label)})" if node.label else ""
-    each = [described(parent) for parent in node.parents]
+    name = f" (the node {one_line(node.label)})" if node.label else ""
+    each = [describe(parent) for parent in node.parents]
     got = ", ".join(each)
     return kind(
         template.format(symbol=node.op, name=name, operands=got, base=each[-1], error=error)

@@ -33,8 +33,16 @@ from tinygrad_margin.engine import (
     topological_order,
 )
 from tinygrad_margin.graph import Edge, count_paths, edge_paths, leading
-from tinygrad_margin.notation import brief, in_parentheses, latex, number, subscript, width, written
-from tinygrad_margin.sweep import named, operation, reason
+from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.views.names import node_formula, node_names, reason
+from tinygrad_margin.views.notation import (
+    format_operation,
+    latex,
+    number,
+    parenthesize,
+    subscript,
+    width,
+)
 
 _SHOWN = 5  # paths
 _LONGEST = 10  # arrows of a path written out
@@ -88,7 +96,7 @@ class Explanation:
         """Why the gradient goes where it goes, at each node that has a kink."""
         names = self._names
         because = {node: reason(node, names) for node in nodes}
-        return [f"{names[n]} = {operation(n, names)}: {why}" for n, why in because.items() if why]
+        return [f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in because.items() if why]
 
     def _sum(self) -> str:
         """The products of the paths, added up."""
@@ -113,7 +121,7 @@ class Explanation:
         for path in self.paths:
             names = [self._names[edge.parent] for edge in reversed(path)] + [self._names[self.J]]
             way = r" \to ".join(map(latex, _shortened(names)))
-            factors = _shortened([in_parentheses(number(d)) for d in map(_derivative, path)])
+            factors = _shortened([parenthesize(number(d)) for d in map(_derivative, path)])
             product = r" \cdot ".join(factors) or "1"
             terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
         if self.count > len(terms):
@@ -151,16 +159,16 @@ def explain(J: Value, s: Value) -> Explanation:
     as_node(J, "explain(J, s)")
     as_node(s, "explain(J, s)")
     count = count_paths(J, s)
-    names = named(topological_order(J))
+    names = node_names(topological_order(J))
     if s not in names:  # of another graph, where it may be called anything
-        name = brief(s.label) or (number(s.data) if s._primitive is CONSTANT else "s")
+        name = one_line(s.label) or (number(s.data) if s._row is CONSTANT else "s")
         names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
     gradient = grad(J, s)
     kinks = tuple(
         node
         for node in leading(J, s)
-        if node is not s and (node.is_at_kink or node._primitive.explanation)
+        if node is not s and (node.is_at_kink or node._row.explanation)
     )
     return Explanation(J, s, count, found, gradient, kinks, names)
 
@@ -201,7 +209,7 @@ def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
         left_out = " (factors of 1 left out)"
     chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
-    factors = [in_parentheses(number(_derivative(edge))) for edge in path]
+    factors = [parenthesize(number(_derivative(edge))) for edge in path]
     factors[0] = number(_derivative(path[0]))
     text = f"{' → '.join(_shortened(way))}:  {' · '.join(_shortened(chain))}"
     if len(path) > 1:
@@ -270,17 +278,17 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
         v₁ = v₀ × v₀ = 3 × 3 = 9   v̄₁ = 1
     """
     totals = adjoints(as_node(J, "evaluation_trace(J)"))
-    inputs = [node for node in totals if not node.parents and node._primitive is not CONSTANT]
+    inputs = [node for node in totals if not node.parents and node._row is not CONSTANT]
     steps = [node for node in totals if node.parents]
     names = {node: f"v{subscript(i)}" for i, node in enumerate([*inputs, *steps], 1 - len(inputs))}
     for node in totals:
-        names.setdefault(node, brief(node.label) or number(node.data))
+        names.setdefault(node, one_line(node.label) or number(node.data))
     given: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
         for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
-            factor = in_parentheses(number(derivative))
-            upstream = in_parentheses(number(totals[node]))
+            factor = parenthesize(number(derivative))
+            upstream = parenthesize(number(totals[node]))
             given[parent].append((f"{bar}·∂{names[node]}/∂{names[parent]}", f"{upstream}·{factor}"))
     rows = []
     for node in [*inputs, *steps]:
@@ -291,11 +299,11 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
 def _primal(node: Value, names: dict[Value, str]) -> str:
     """One line of the forward trace."""
     parts = [names[node]]
-    if brief(node.label):
-        parts.append(brief(node.label))
+    if one_line(node.label):
+        parts.append(one_line(node.label))
     if node.parents:
-        parts.append(operation(node, names))
-        parts.append(written(node.op, [number(parent.data) for parent in node.parents]))
+        parts.append(node_formula(node, names))
+        parts.append(format_operation(node.op, [number(parent.data) for parent in node.parents]))
     return " = ".join([*parts, number(node.data)])
 
 

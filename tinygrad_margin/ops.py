@@ -74,6 +74,21 @@ class Primitive:
         return row_of, (self.name,)
 
     @property
+    def is_builtin(self) -> bool:
+        """Is this a row of the table, not an operation of the user's own?"""
+        return TABLE.get(self.name) is self
+
+    def side(self, *operands: float) -> int | None:
+        """The side of the kink: 0 (a > b), 1 (on it, a = b) or 2 (a < b), where b may be 0.
+
+        None for an operation without a kink, and if an operand is nan.
+        """
+        if self.cases is None:
+            return None
+        a, b, *_ = (*operands, 0.0)
+        return 0 if a > b else 1 if a == b else 2 if a < b else None
+
+    @property
     def kink(self) -> str:
         """What is said at the kink; empty for an operation without one."""
         return self.regimes[1] if self.regimes else ""
@@ -228,11 +243,6 @@ TABLE = {
 # Where one slope may be missing that nobody wants: the row that asks for the first operand's
 # alone, for the second's alone, for both.
 ASKING = dict.fromkeys((POW, POW_OF_NUMBER, POW_TO_NUMBER), (POW_TO_NUMBER, POW_OF_NUMBER, POW))
-
-
-def is_in_table(row: Primitive) -> bool:
-    """Is it no operation of one's own?"""
-    return TABLE.get(row.name) is row
 
 
 # What a node is that no operation made.

@@ -33,9 +33,10 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.engine import NotRealError, Operand, Value, applied, as_number, listed
-from tinygrad_margin.notation import brief, glyph
+from tinygrad_margin.engine import NotRealError, Operand, Value, apply, as_number, listed
+from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
+from tinygrad_margin.views.notation import glyph
 
 _SYMBOLS = {row.symbol for row in TABLE.values()}
 _TAKEN = {*TABLE, *_SYMBOLS, *map(glyph, _SYMBOLS)}
@@ -86,7 +87,7 @@ def primitive(
     symbol = name if symbol is None else symbol
     for what, text in (("name", name), ("symbol", symbol)):
         _check_text(what, text)
-        if not text or brief(text) != text:
+        if not text or one_line(text) != text:
             raise ValueError(
                 f"the {what} of an operation is 1 to 40 printable characters; got {text!r:.60}"
             )
@@ -112,7 +113,7 @@ class Operation:
         @cache
         def row(arity: int) -> OwnPrimitive:
             _check_count(name, partials, arity)
-            return own_primitive(name, value, partials, symbol, brief(explanation, 300), arity)
+            return own_primitive(name, value, partials, symbol, one_line(explanation, 300), arity)
 
         self._row = row
         self.__name__ = self.__qualname__ = name
@@ -129,7 +130,7 @@ class Operation:
         if len(operands) != count and not (self._is_open and len(operands) > count):
             more = " or more" if self._is_open else ""
             raise TypeError(f"{self.__name__} takes {_counted(count)}{more}; got {len(operands)}")
-        return applied(self._row(len(operands)), *operands)
+        return apply(self._row(len(operands)), *operands)
 
     def __get__(self, node: object, kind: type | None = None) -> Any:
         """A class that has it as an attribute has it as a method, as with any function."""

@@ -25,8 +25,8 @@ import numpy as np
 from compare import network_loss, nodes, seconds
 
 from tinygrad_margin import Tape, Value, topological_order
+from tinygrad_margin.cli.player import plots
 from tinygrad_margin.nn import MLP
-from tinygrad_margin.play import plots
 
 ROUNDS = 7
 CPP = 25 / 670  # of micrograd's time takes a C++ scalar engine, which builds its graph each time

@@ -1,0 +1,323 @@
+"""Graphviz's messages reach the user, fontconfig's do not; files are written whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tinygrad_margin.views import render
+from tinygrad_margin.views.render import RendererNotFound, RenderError, effort, layout, write_whole
+
+SMALL = "digraph { s -> J [label=<<b>1</b>>] }"
+posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+
+
+def tangle(nodes: int, seed: int = 0) -> str:
+    """A random graph, each node with two earlier parents and labelled arrows back."""
+    choose = random.Random(seed)
+    pairs = [(p, n) for n in range(2, nodes) for p in choose.sample(range(n), 2)]
+    lines = [f"{p} -> {n}; {n} -> {p} [constraint=false label=x]" for p, n in pairs]
+    attributes = [f"{name}={value}" for name, value in effort(nodes, len(pairs)).items()]
+    return "digraph {" + "\n".join(attributes + lines) + "}"
+
+
+def fresh(code: str) -> subprocess.CompletedProcess[bytes]:
+    """Run code in a new interpreter, where fontconfig has not spoken yet."""
+    start = "import sys, os; sys.path[:] = sys.argv[1:]; from tinygrad_margin.views import render\n"
+    command = [sys.executable, "-c", start + code, *sys.path]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def no_renderer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Neither pygraphviz nor dot; the folder returned is all there is on PATH."""
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("format", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG\r\n"), ("pdf", b"%PDF-")]
+)
+def test_formats(format: str, start: bytes) -> None:
+    assert layout(SMALL, format).startswith(start)
+
+
+def test_text_beyond_ascii_is_kept() -> None:
+    assert "∂J/∂s = −1" in layout('digraph { s [label="∂J/∂s = −1"] }', "svg").decode()
+
+
+def test_first_layout_is_silent() -> None:
+    done = fresh(f"sys.stdout.buffer.write(render.layout({SMALL!r}, 'svg'))")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"</svg>" in done.stdout
+
+
+def test_a_warning_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    layout("digraph { a -> b:p }", "svg")
+    assert capsys.readouterr().err == "Warning: node b, port p unrecognized\n"
+
+
+@pytest.mark.parametrize("closed", [(2,), (0, 2)])  # with 0 closed too, files land elsewhere
+def test_closed_stderr(closed: tuple[int, ...]) -> None:
+    done = fresh(
+        f"for fd in {closed}: os.close(fd)\n"
+        "sys.stderr = None\n"
+        "sys.stdout.buffer.write(render.layout('digraph { a [shape=nosuch] }', 'svg'))\n"
+        "try: os.fstat(2)\n"
+        "except OSError: print('still closed', end='')"
+    )
+    assert done.stdout.endswith(b"</svg>\nstill closed")
+
+
+def test_no_stderr_object(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    layout("digraph { a -> b:p }", "svg")
+    assert "port p unrecognized" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "engine", "message"),
+    [
+        ("digraph { s -> ", "svg", "dot", "syntax error in line 1"),
+        ("", "svg", "dot", "no graph"),
+        ("digraph { s [label=<<b>s>] }", "svg", "dot", "mismatched tag"),
+        (SMALL, "nosuch", "dot", 'Format: "nosuch" not recognized'),
+        (SMALL, "svg", "nosuch", 'Layout type: "nosuch" not recognized'),
+    ],
+)
+def test_errors_carry_the_message(source: str, format: str, engine: str, message: str) -> None:
+    with pytest.raises(RenderError, match=message):
+        layout(source, format, engine)
+    assert layout(SMALL, "svg")  # and the next one is drawn
+
+
+@pytest.mark.parametrize("small", [300, 0])
+def test_what_others_write_meanwhile_is_kept(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(render, "_SMALL", small)
+    monkeypatch.setattr(render, "_run", lambda *_: (b"a child's picture", ""))
+    lines, done = [f"line {i}" for i in range(200)], threading.Event()
+
+    def write() -> None:
+        for line in lines:
+            os.write(2, f"{line}\n".encode())
+            time.sleep(0.0005)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        layout(SMALL, "svg")
+    writer.join()
+    assert sorted(capfd.readouterr().err.splitlines()) == sorted(lines)
+
+
+def test_200_threads() -> None:
+    pictures: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: pictures.append(layout(SMALL, "svg"))) for _ in range(200)
+    ]
+    stderr, interval = os.fstat(2), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # every thread interrupts every other
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert pictures == [layout(SMALL, "svg")] * 200
+    assert os.path.samestat(os.fstat(2), stderr)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_nothing_is_left_behind() -> None:
+    def used() -> tuple[int, int]:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))
+
+    for _ in range(20):
+        layout(SMALL, "svg")
+    memory, files = used()
+    for _ in range(300):
+        layout(SMALL, "svg")
+    assert used()[1] == files
+    assert used()[0] - memory < 1_000_000
+
+
+def test_small_graphs_stay_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "_run", None)
+    assert layout(tangle(59), "svg")
+    with pytest.raises(TypeError):
+        layout(tangle(100), "svg")
+
+
+def test_large_graph_is_drawn_by_a_child(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tempfile.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)  # the child must not import from the working folder
+    source = tangle(120).replace("{", "{ 0 [shape=nosuch];", 1)
+    picture = layout(source, "svg")
+    assert picture.count(b'class="node"') == 120
+    assert "unknown shape nosuch" in capfd.readouterr().err
+    with pytest.raises(RenderError, match="mismatched tag"):
+        layout(source.replace("label=x", "label=<<b>>", 1), "svg")
+
+
+def test_layout_stops_at_the_limit() -> None:
+    pairs = "".join(f"{a} -> {b} [label=x];" for b in range(60) for a in range(b))
+    start = time.perf_counter()
+    with pytest.raises(TimeoutError, match=r"0\.5 s.*fewer nodes.*\.dot"):
+        layout(f"digraph {{ {pairs} }}", "svg", limit=0.5)
+    assert time.perf_counter() - start < 5
+
+
+def test_effort_leaves_small_graphs_alone() -> None:
+    assert effort(59, 116) == {} == effort(7, 6)
+    assert effort(300, 600) == {"nslimit": "2"}
+    assert effort(40, 780)["splines"] == "line"
+
+
+def test_no_renderer(no_renderer: Path) -> None:
+    with pytest.raises(RendererNotFound, match=r"pip install pygraphviz.*\.dot"):
+        layout(SMALL, "svg")
+
+
+@posix
+def test_dot_executable_stands_in(no_renderer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dot = no_renderer / "dot"
+    dot.write_text('#!/bin/sh\necho "Warning: hm" >&2\necho "$@"\nexec /bin/cat\n')
+    dot.chmod(0o755)
+    assert layout("digraph {}", "svg", "neato") == b"-Kneato -Tsvg\ndigraph {}"
+    assert capsys.readouterr().err == "Warning: hm\n"
+    dot.write_text('#!/bin/sh\necho "Error: no" >&2\nexit 1\n')
+    with pytest.raises(RenderError, match="Error: no"):
+        layout("digraph {}", "svg")
+
+
+def test_write_whole(tmp_path: Path) -> None:
+    path = tmp_path / "J.svg"
+    write_whole(path, b"one")
+    write_whole(str(path), b"two")
+    assert path.read_bytes() == b"two"
+    assert os.listdir(tmp_path) == ["J.svg"]
+
+
+@posix
+def test_write_whole_permissions(tmp_path: Path) -> None:
+    mask = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "new", b"")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+    (tmp_path / "new").chmod(0o604)
+    write_whole(tmp_path / "new", b"x")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o604
+
+
+@posix
+def test_write_whole_follows_links_and_leaves_devices(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a/target")
+    for content in (b"one", b"two"):  # the target is missing, then there
+        write_whole(tmp_path / "link", content)
+        assert (tmp_path / "a" / "target").read_bytes() == content
+    assert (tmp_path / "link").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", b"three")
+    assert os.read(reader, 10) == b"three"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(errno.ENOSPC, "disk full")])
+@pytest.mark.parametrize("existing", [True, False])
+def test_write_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException, existing: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise trouble
+
+    if existing:
+        (tmp_path / "J.svg").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(type(trouble)) as caught:
+        write_whole(tmp_path / "J.svg", b"new")
+    assert isinstance(trouble, KeyboardInterrupt) or "make room" in str(caught.value)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"] * existing
+
+
+def test_write_that_breaks_off(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    path = tmp_path / "J.svg"
+    path.write_bytes(b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="file is as it was"):
+            write_whole(path, bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["J.svg"])
+
+
+def test_write_whole_says_what_to_do(tmp_path: Path) -> None:
+    for path, error, advice in [
+        (tmp_path / "none" / "J.svg", FileNotFoundError, "make the folder"),
+        (tmp_path, IsADirectoryError, "name of a file"),
+    ]:
+        with pytest.raises(error, match=advice) as caught:
+            write_whole(path, b"new")
+        assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of one's own; for root, as in a container, as another user."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system has no permission bits")
+    with TemporaryDirectory() as name:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.chmod(name, 0o755)
+            if root:
+                os.seteuid(0)
+
+
+def test_write_whole_without_permission(unprivileged: Path) -> None:
+    target = unprivileged / "J.svg"
+    target.write_bytes(b"old")
+    target.chmod(0o444)
+    with pytest.raises(PermissionError, match="where you may write"):
+        write_whole(target, b"new")
+    target.chmod(0o644)
+    unprivileged.chmod(0o555)
+    with pytest.raises(PermissionError, match="where you may write"):
+        write_whole(target, b"new")
+    assert target.read_bytes() == b"old"

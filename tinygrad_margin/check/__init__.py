@@ -1,0 +1,11 @@
+"""Check a gradient against finite differences.
+
+>>> from tinygrad_margin.check import gradcheck, numeric_grad
+>>> bool(gradcheck(lambda x: x.tanh() * x, [0.5]))
+True
+"""
+
+from tinygrad_margin.check.gradcheck import CheckedSlope, GradientCheck, gradcheck
+from tinygrad_margin.check.numeric import numeric_grad
+
+__all__ = ["CheckedSlope", "GradientCheck", "gradcheck", "numeric_grad"]

@@ -1,0 +1,1 @@
+"""What guards a Value: error messages, refusals, copying and pickling."""

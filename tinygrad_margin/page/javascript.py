@@ -1,0 +1,86 @@
+"""The table of primitives, written as JavaScript for the page.
+
+    >>> from tinygrad_margin.ops import TABLE
+    >>> print(functions(TABLE["mul"]))
+    {value: (a, b) => a * b, partials: (a, b, out) => [b, a]}
+    >>> print(functions(TABLE["log"]))
+    {value: (a) => m.log(a), partials: (a, out) => [m.div(1.0, a)]}
+
+``m`` is the mathematics that interpreter.js brings along.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_margin.ops import Primitive
+from tinygrad_margin.views.source import Functions, NotWrittenError, Source
+
+
+class JavaScript(Source):
+    """A piece of JavaScript, where a division by zero has to be asked to raise."""
+
+    quotient = "m.div({}, {})"
+
+    @staticmethod
+    def number(x: float) -> str:
+        """A number as text."""
+        return json.dumps(float(x))  # Infinity and NaN are JavaScript, too
+
+
+def table(rows: Iterable[Primitive]) -> str:
+    """The rows as one JavaScript object, by their keys."""
+    lines = (f"  {json.dumps(key)}: {_row(row)},\n" for row, key in row_keys(rows).items())
+    return f"{{\n{''.join(lines)}}}"
+
+
+def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
+    """What each row is found by: its name; a number, if it is no row of the table.
+
+    Two operations of one's own may have the same name.
+    """
+    return {
+        row: row.name if row.is_builtin else f"own {i}"
+        for i, row in enumerate(dict.fromkeys(rows))
+    }
+
+
+def _row(row: Primitive) -> str:
+    """A row: its words as JSON, and its functions."""
+    words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases,
+             "regimes": row.regimes, "explanation": row.explanation}  # fmt: skip
+    return f"{{...{json_in_script(words)}, ...{functions(row)}}}"
+
+
+def json_in_script(x: Any) -> str:
+    """JSON that may stand in a script element: nothing in it looks like a tag."""
+    return json.dumps(x, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def functions(row: Primitive) -> str:
+    """A row's value and partials, as a JavaScript object.
+
+    Raises:
+        TypeError: the row computes with something else than its operands and ``m``.
+    """
+    names = ["a", "b", *(f"x{i}" for i in range(2, row.arity))][: row.arity]
+    operands, m = list(map(JavaScript, names)), Functions(JavaScript)
+    part = "its value"
+    try:
+        value = JavaScript.of(row.value(m, *operands)).text
+        part = "one of its partials"
+        partials = row.partials(m, *operands, JavaScript("out"))
+        slopes = ", ".join(JavaScript.of(slope).text for slope in partials)
+    except Exception as error:
+        other = "calls something else, such as a function of math or of numpy"
+        reason = error if isinstance(error, NotWrittenError) else other
+        raise TypeError(
+            f"a page cannot show {row.name}: a browser computes it from JavaScript, which is "
+            f"written from its value and partials if they are formulas of + - * / **; but {part} "
+            f"{reason}. Write both with + - * / ** alone, without math and if; or use draw or "
+            "animate, which need no JavaScript"
+        ) from error
+    given = ", ".join(names)
+    return f"{{value: ({given}) => {value}, partials: ({given}, out) => [{slopes}]}}"

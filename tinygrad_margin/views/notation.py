@@ -1,0 +1,108 @@
+"""How names, numbers and operations are written for a reader.
+
+>>> number(-0.25), number(1.2), number(1e-7)
+('−0.25', '1.2', '1e−7')
+>>> format_operation("-", ["a", "−2"]), format_operation("max", ["z", "0"])
+('a − (−2)', 'max(z, 0)')
+>>> typeset("s_c"), typeset("Delta"), typeset("<b>")
+('<i>s</i><sub>c</sub>', '<i>Δ</i>', '<i>&lt;b&gt;</i>')
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from tinygrad_margin.guard.text import one_line
+
+_MANY = 10  # operands
+_BELOW = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
+_LEVEL = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
+_GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
+_SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho"
+_SMALL = f"{_SMALL} sigma tau upsilon phi chi psi omega"
+_GREEK = dict(zip(_SMALL.split(), "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
+_GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
+
+
+def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
+    """x to ``precision`` significant digits, with a true minus sign; signed: with a plus, too."""
+    if math.isnan(x):
+        return "undefined"
+    if math.isinf(x):
+        text = "-∞" if x < 0 else "∞"
+    else:
+        text = f"{x + 0.0:.{precision}g}"  # + 0.0: no -0
+        text = re.sub(r"e\+?(-?)0*(\d)", r"e\1\2", text)
+    if signed and x > 0:
+        text = "+" + text
+    return text.replace("-", "−")
+
+
+def typeset(label: object) -> str:
+    """A label as HTML: ``s_c`` with a subscript, ``Delta`` as Δ, anything else as it is."""
+    text = one_line(label)
+    base, subscript = _base_and_index(text)
+    base = html.escape(_GREEK.get(base, base))
+    subscript = html.escape(_GREEK.get(subscript, subscript))
+    return f"<i>{base}</i>" + (f"<sub>{subscript}</sub>" if subscript else "")
+
+
+def _base_and_index(text: str) -> tuple[str, str]:
+    """The two parts of a name such as ``W_12``; of anything else, all of it and nothing."""
+    name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
+    return (name[1], name[2]) if name else (text, "")
+
+
+def glyph(symbol: str) -> str:
+    """An operation's symbol as it is printed: ``*`` as ×."""
+    return _GLYPHS.get(symbol, symbol)
+
+
+def format_operation(symbol: str, operands: Sequence[str]) -> str:
+    """An operation as a person writes it, given its operands as text; of many, a few."""
+    if len(operands) > _MANY:
+        operands = [*operands[:3], "…", *operands[-3:]]
+    if symbol not in _GLYPHS:
+        return f"{symbol}({', '.join(operands)})"
+    terms = [parenthesize(term) for term in operands]
+    space = "" if len(terms) == 1 or symbol == "**" else " "
+    return f"{space}{glyph(symbol)}{space}".join(terms if len(terms) > 1 else ["", *terms])
+
+
+def parenthesize(term: str) -> str:
+    """A term or factor: a negative one in parentheses."""
+    return f"({term})" if term.startswith("−") else term
+
+
+def subscript(i: int) -> str:
+    """An index below the line: v₋₁."""
+    return str(i).translate(_BELOW)
+
+
+def width(text: str) -> int:
+    """How many columns a text takes: a bar over a letter takes none."""
+    return sum(not unicodedata.combining(c) for c in text)
+
+
+def latex(label: object) -> str:
+    """A label as LaTeX mathematics, for MathJax."""
+    text = one_line(label)
+    text = re.sub("^v([₀-₉]+)$", lambda v: "v_" + v[1].translate(_LEVEL), text)
+    base, index = map(_latex_word, _base_and_index(text))
+    return f"{base}_{{{index}}}" if index else base
+
+
+def _latex_word(word: str) -> str:
+    """A word as LaTeX; what is no letter or digit as text, with nothing left to interpret."""
+    if word in _GREEK:
+        return _GREEK[word]
+    if (len(word) <= 1 and word.isalpha()) or word.isdigit() or word == "":
+        return word
+    plain = "".join(
+        c if c.isalnum() or c in " ,.+-=…′" else r"\_" if c == "_" else "?" for c in word
+    )
+    return f"\\text{{{plain}}}"

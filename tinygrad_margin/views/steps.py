@@ -1,0 +1,101 @@
+r"""One step of the reverse sweep: what a node passes to its operands, in numbers and words.
+
+>>> from tinygrad_margin import Value, margin_loss, topological_order
+>>> from tinygrad_margin.views.names import node_names
+>>> order = topological_order(margin_loss(Value(0.3), Value(0.5)))
+>>> totals = dict.fromkeys(order, 0.0) | {order[-1]: 1.0}
+>>> print(take_step(order[-1], totals, node_names(order)))
+J = max(z, 0):
+  ∂J/∂z += ∂J/∂J · ∂J/∂z = 1 · 1 = 1
+  z = 1.2 > 0: the max passes z, all of the gradient goes there
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tinygrad_margin.engine import CONSTANT, Value, local_derivatives
+from tinygrad_margin.views.names import node_formula, reason
+from tinygrad_margin.views.notation import format_operation, glyph, number
+
+
+class Contribution(NamedTuple):
+    """What one node hands to one of its operands.
+
+    Attributes:
+        parent: the operand.
+        derivative: the local derivative, ∂node/∂parent.
+        product: what is passed on, ∂J/∂node · ∂node/∂parent.
+        total: ∂J/∂parent so far, this product included.
+    """
+
+    parent: Value
+    derivative: float
+    product: float
+    total: float
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node's turn in the reverse sweep; prints as the chain rule in numbers and words.
+
+    Attributes:
+        node: the node.
+        upstream: ∂J/∂node.
+        contributions: one for each of its operands.
+        names: what every node of the graph is called; the root comes last.
+    """
+
+    node: Value
+    upstream: float
+    contributions: tuple[Contribution, ...]
+    names: dict[Value, str] = field(repr=False)
+
+    def __str__(self) -> str:
+        heading, rules = wording(self.node, self.names)
+        if self.node._row is CONSTANT:
+            return heading
+        if not self.contributions:
+            return f"{heading} {number(self.upstream)}"
+        lines = [heading]
+        for rule, (_, derivative, product, total) in zip(rules, self.contributions, strict=True):
+            if rule:
+                factors = format_operation("*", [number(self.upstream), number(derivative)])
+                line = f"  {rule} = {factors.replace(glyph('*'), '·')} = {number(product)}"
+                lines.append(line if total == product else f"{line}, in all {number(total)}")
+        because = reason(self.node, self.names)
+        return "\n".join([*lines, f"  {because}"] if because else lines)
+
+
+def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) -> Step:
+    """Pass a node's gradient on to its operands: adds to their totals, or changes none.
+
+    Raises:
+        SlopeError, OverflowError: a local derivative does not exist, or is too large.
+    """
+    upstream, contributions = totals[node], []
+    for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
+        product = upstream * derivative
+        totals[parent] += product
+        contributions.append(Contribution(parent, derivative, product, totals[parent]))
+    return Step(node, upstream, tuple(contributions), names)
+
+
+def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
+    """What a step says, but for the numbers: how it opens, and the chain rule for each operand.
+
+    Nothing is said of a constant operand: its rule is empty.
+    """
+    name, root = names[node], names[next(reversed(names))]
+    if node._row is CONSTANT:
+        return f"{name} is a constant: what arrives there stays there", []
+    if not node.parents:
+        return f"{name} is a leaf: ∂{root}/∂{name} =", []
+    rules = [
+        f"∂{root}/∂{names[to]} += ∂{root}/∂{name} · ∂{name}/∂{names[to]}"
+        if to._row is not CONSTANT
+        else ""
+        for to in node.parents
+    ]
+    return f"{name} = {node_formula(node, names)}:", rules
