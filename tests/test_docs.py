@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_margin.cli.main import main
+from tinygrad_margin.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,7 +14,7 @@ import pytest
 
 from tinygrad_margin import ReverseSweep, Value, draw, margin_loss
 from tinygrad_margin.cli import player as play
-from tinygrad_margin.cli.main import main
+from tinygrad_margin.cli.commands import main
 
 DEMOS = play.demos()
 

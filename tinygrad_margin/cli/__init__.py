@@ -6,6 +6,6 @@
 0
 """
 
-from tinygrad_margin.cli.main import main
+from tinygrad_margin.cli.commands import main
 
 __all__ = ["main"]

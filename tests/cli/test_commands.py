@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tinygrad_margin.cli.main import main
+from tinygrad_margin.cli.commands import main
 
 
 @pytest.fixture(autouse=True)
@@ -225,5 +225,5 @@ def test_an_interrupt_is_no_traceback(capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinygrad_margin.cli.main.draw", interrupt)
+    monkeypatch.setattr("tinygrad_margin.cli.commands.draw", interrupt)
     assert run(capsys, "lesson") == (130, "", "")
