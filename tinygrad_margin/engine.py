@@ -24,7 +24,7 @@ from typing import Any, NoReturn, SupportsFloat, TypeAlias, TypeVar, cast
 from tinygrad_margin import ops
 from tinygrad_margin.guard import copying
 from tinygrad_margin.guard.refusals import RECORDED, Guarded, not_set, read_only
-from tinygrad_margin.guard.text import describe, one_line
+from tinygrad_margin.guard.text import describe, listed, one_line
 from tinygrad_margin.ops import FLOATS, Primitive
 
 
@@ -765,13 +765,6 @@ def _not_two(*given: object, name: str) -> Exception:
     return TypeError(
         f"{name} takes two operands; got {len(given)}: {listed(*given)}. Of several: "
         f"functools.reduce({name}, values)"
-    )
-
-
-def listed(*given: object, **named: object) -> str:
-    """Arguments in an error message."""
-    return ", ".join(
-        [f"{x!r:.60}" for x in given[:3]] + [f"{name}={x!r:.60}" for name, x in named.items()]
     )
 
 

@@ -20,7 +20,8 @@ from functools import reduce
 from itertools import chain, pairwise
 from typing import Any, NoReturn
 
-from tinygrad_margin.engine import MISSING, Operand, Value, as_number, listed
+from tinygrad_margin.engine import MISSING, Operand, Value, as_number
+from tinygrad_margin.guard.text import listed
 
 __all__ = ["MLP", "Layer", "Module", "Neuron", "WindowScorer"]
 

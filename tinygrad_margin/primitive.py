@@ -33,8 +33,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.engine import NotRealError, Operand, Value, apply, as_number, listed
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.engine import NotRealError, Operand, Value, apply, as_number
+from tinygrad_margin.guard.text import listed, one_line
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
 from tinygrad_margin.views.notation import glyph
 

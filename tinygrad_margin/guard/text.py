@@ -20,3 +20,10 @@ def one_line(label: object, longest: int = _LONGEST_LABEL) -> str:
 def describe(node: Any) -> str:
     """A node in an error message."""
     return f"{one_line(node.label)} = {node.data}" if node.label else f"{node.data}"
+
+
+def listed(*given: object, **named: object) -> str:
+    """Arguments of a call, as an error message shows them."""
+    return ", ".join(
+        [f"{x!r:.60}" for x in given[:3]] + [f"{name}={x!r:.60}" for name, x in named.items()]
+    )

@@ -1,0 +1,49 @@
+"""Say how a function is called when somebody calls it with other arguments.
+
+>>> @usage("half(x) takes one number; got {got}")
+... def half(x: float) -> float:
+...     return x / 2
+>>> half(3.0, digits=2)
+Traceback (most recent call last):
+TypeError: half(x) takes one number; got 3.0, digits=2
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from tinygrad_margin.guard.text import listed
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """A decorator: arguments that do not fit the signature end in this sentence, a TypeError.
+
+    Args:
+        sentence: what the function takes; ``{got}`` stands for the arguments, without ``self``.
+    """
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        signature = inspect.signature(function)
+        first = int("self" in signature.parameters)
+
+        @functools.wraps(function)
+        def checked(*given: _P.args, **named: _P.kwargs) -> _T:
+            try:
+                return function(*given, **named)
+            except TypeError:
+                try:
+                    signature.bind(*given, **named)
+                except TypeError:
+                    got = listed(*given[first:], **named) or "nothing"
+                    raise TypeError(sentence.format(got=got)) from None
+                raise
+
+        return checked
+
+    return decorate
