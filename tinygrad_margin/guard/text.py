@@ -1,6 +1,6 @@
 r"""Labels and values as text that is safe to show, in a message or a picture.
 
->>> one_line("a\\nb"), one_line("x" * 50, 5)
+>>> one_line("a\nb"), one_line("x" * 50, 5)
 ('a b', 'xxxx…')
 """
 
