@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from tinygrad_margin import Value, topological_order
-from tinygrad_margin.engine import OPERATIONS, apply, constant
+from tinygrad_margin.engine import OPERATIONS, constant, operation
 
 
 def random_graph(seed: int, size: int = 12) -> tuple[Value, list[Value]]:
@@ -41,7 +41,7 @@ def rebuilt(J: Value, data: dict[Value, float]) -> dict[Value, Value]:
     for node in topological_order(J):
         if node.parents:
             operands = (made[parent] for parent in node.parents)
-            made[node] = apply(node._row, *operands)
+            made[node] = operation(node._row)(*operands)
             made[node].label = node.label
         else:
             made[node] = Value(data.get(node, node.data), node.label)

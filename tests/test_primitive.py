@@ -36,9 +36,8 @@ from tinygrad_margin import (
 )
 from tinygrad_margin.engine import OPERATIONS, adjoints, constant, local_derivatives
 from tinygrad_margin.ops import TABLE
-from tinygrad_margin.primitive import own_primitive
+from tinygrad_margin.primitive import own_primitive, partials_are_formulas, value_is_formula
 from tinygrad_margin.views.scene import Moment
-from tinygrad_margin.views.source import has_generic_partials, has_generic_value
 
 
 def clamp(x):
@@ -568,10 +567,10 @@ def test_hostile_text_stays_text():
 def test_what_is_generic_is_known():
     for f, arity in OWN.items():
         row = f(*[Value(0.5)] * arity)._row
-        assert has_generic_value(row) == has_generic_partials(row) == (f in GENERIC), f.__name__
-    assert all(has_generic_value(row) and has_generic_partials(row) for row in TABLE.values())
+        assert value_is_formula(row) == partials_are_formulas(row) == (f in GENERIC), f.__name__
+    assert all(value_is_formula(row) and partials_are_formulas(row) for row in TABLE.values())
     half = primitive("half", math.exp, lambda x, out: (out,))(1.0)._row
-    assert (has_generic_value(half), has_generic_partials(half)) == (False, True)
+    assert (value_is_formula(half), partials_are_formulas(half)) == (False, True)
 
 
 @pytest.mark.parametrize("value", [
@@ -582,7 +581,7 @@ def test_what_is_generic_is_known():
     lambda x: np.array([x]), lambda x: x * Value(1.0), lambda x: x + 1j, lambda x: not x,
 ])  # fmt: skip
 def test_what_asks_for_more_than_arithmetic_is_not_generic(value):
-    assert not has_generic_value(own_primitive("f", value, SLOPE, "f", "", arity=1))
+    assert not value_is_formula(own_primitive("f", value, SLOPE, "f", "", arity=1))
 
 
 def newton(a):
@@ -596,7 +595,7 @@ def newton(a):
 def test_a_formula_that_grows_without_end_is_not_written():
     root = primitive("root", newton, lambda a, out: 0.5 / out)
     a = Value(2.0, "a")
-    assert has_generic_value(root(a)._row)
+    assert value_is_formula(root(a)._row)
     with pytest.raises(TypeError, match="cannot show root.*more than 10,000 characters"):
         page(root(a))
     value, (slope,) = Tape(root(a), [a]).value_and_grad([np.array([2.0, 9.0])])

@@ -10,9 +10,10 @@
 
 from tinygrad_margin.calculus import grad, hessian, jvp
 from tinygrad_margin.check import gradcheck, numeric_grad
-from tinygrad_margin.engine import SlopeError, Value, maximum, minimum, topological_order
+from tinygrad_margin.engine import Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
 from tinygrad_margin.graph import depends_on, paths
+from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
 from tinygrad_margin.page import page
 from tinygrad_margin.primitive import primitive

@@ -20,32 +20,24 @@ of a gradient is a reverse sweep too, whose numbers are Values.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Literal, SupportsFloat, TypeAlias, overload
 
 from tinygrad_margin.engine import (
-    CONSTANT,
     OPERATIONS,
     Value,
-    _binary,
     adjoints,
-    as_node,
-    as_number,
-    check_slopes,
     constant,
     local_derivatives,
-    no_slope,
+    operation,
     power,
-    row_for,
     topological_order,
 )
-from tinygrad_margin.guard.text import one_line
-from tinygrad_margin.ops import FLOATS, XLOGY, Primitive
-from tinygrad_margin.views.source import has_generic_partials
-
-# What a gradient graph is made of: a number stays a number as long as it can, so that pictures
-# show 6 and not 2 × 3.
-Term: TypeAlias = "Value | float"
+from tinygrad_margin.graph import nodes_reached_from
+from tinygrad_margin.guard import as_node, as_number, check_slopes, one_line, slope_error
+from tinygrad_margin.guard.copying import ROWS
+from tinygrad_margin.ops import CONSTANT, FLOATS, POW, POW_OF_NUMBER, POW_TO_NUMBER, Primitive
+from tinygrad_margin.primitive import partials_are_formulas
 
 _AGAIN = ". To differentiate a gradient again, make it with grad(J, x, create_graph=True)"
 
@@ -97,7 +89,8 @@ def grad(
     if create_graph:
         graphs = _gradient_graph(J, asked)
         return graphs[0] if isinstance(wrt, Value) else graphs
-    totals = adjoints(J, wrt=asked)
+    wanted = nodes_reached_from(asked, J)
+    totals = adjoints(J, lambda node: wanted_slopes(node, wanted))
     found = [totals.get(node, 0.0) for node in asked]
     return found[0] if isinstance(wrt, Value) else found
 
@@ -192,7 +185,7 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     for node in topological_order(J):
         if not speeds.keys().isdisjoint(node.parents):
             total = 0.0
-            derivatives = local_derivatives(node, wanted=speeds)
+            derivatives = wanted_slopes(node, speeds)
             for parent, derivative in zip(node.parents, derivatives, strict=True):
                 if parent in speeds:
                     total += derivative * speeds[parent]
@@ -201,58 +194,75 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     return speeds.get(J, 0.0)
 
 
-def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
-    """∂J/∂wrt as Values: ``adjoints`` over the nodes that depend on any of wrt, with Terms."""
-    totals: dict[Value, Term] = dict.fromkeys(wrt, 0.0)
-    order = topological_order(J)
-    rows: dict[Primitive, Value] = {}
-    for node in order:
-        if not totals.keys().isdisjoint(node.parents):
-            totals[node] = 0.0
-            rows.setdefault(node._row, node)
-    for row, node in rows.items():
-        if not has_generic_partials(row):  # math.exp(x) makes a number of x: its slope is lost
-            local_derivatives(node)  # what else is wrong with it says so here
-            raise TypeError(
-                f"the partials of {row.name} are plain numbers, not Values, so its slope has no "
-                "graph: write them with + - * / ** alone, or ask for grad without create_graph"
-            )
-    if J in totals:
-        totals[J] = 1.0
-    asked = set(wrt)
-    for node in reversed(order):
-        if totals.keys().isdisjoint(node.parents):
-            continue
-        upstream = totals[node]
-        for parent, slope in zip(node.parents, _local_terms(node, asked, totals), strict=True):
-            if parent in totals:
-                totals[parent] = _plus(totals[parent], _times(upstream, slope))
-    found = (totals[node] for node in wrt)
-    return [total if isinstance(total, Value) else constant(total) for total in found]
+def wanted_slopes(node: Value, wanted: Container[Value]) -> tuple[float, ...]:
+    """∂node/∂parent for the parents in ``wanted``; 0.0 for the others, whose slope may not exist.
 
+    Raises:
+        SlopeError, OverflowError: a wanted one does not exist, or is too large for a float.
 
-def _local_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> tuple[Term, ...]:
-    """∂node/∂parent for each of its parents. A number in the formula goes in as a number.
-
-    So the exponent of x² is 2, and no log of x is asked for; unless the number is itself in wrt.
+    Example:
+        >>> x, p = Value(-3.0), Value(2.0)                  # (−3)ᵖ has no slope in p
+        >>> wanted_slopes(x**p, {x})
+        (-6.0, 0.0)
     """
-    row = row_for(node, wanted)
-    if row.slopes is not None:
-        return row.slopes
-    operands = [
-        parent.data if parent._row is CONSTANT and parent not in asked else parent
-        for parent in node.parents
-    ]
+    flags = [parent in wanted for parent in node.parents]
+    if not any(flags):
+        return (0.0,) * len(flags)
+    row = _row_for(node, flags)
     try:
-        found = row.partials(VALUES, *operands, node)
-        if not all(map(math.isfinite, map(_number, found))):
-            check_slopes(list(map(_number, found)), node, wanted)
-        return found
+        slopes = row.partials(FLOATS, *(parent.data for parent in node.parents), node.data)
+        check_slopes(slopes, node, flags)
     except (ArithmeticError, ValueError) as error:
-        raise no_slope(error, node) from None
+        raise slope_error(error, node) from error.__cause__
+    return tuple(slope if flag else 0.0 for slope, flag in zip(slopes, flags, strict=True))
 
 
-def _times(a: Term, b: Term) -> Term:
+_POWERS = {(True, True): POW, (True, False): POW_TO_NUMBER, (False, True): POW_OF_NUMBER}
+
+
+def _row_for(node: Value, wanted: Sequence[bool]) -> Primitive:
+    """The node's row; for a power, the row that asks only for the slopes that are wanted."""
+    if node._row in _POWERS.values():
+        return _POWERS[wanted[0], wanted[1]]
+    return node._row
+
+
+# ---- The graph of a gradient: the same sweep, whose numbers are Values --------------------------
+
+Number: TypeAlias = "Value | float"  # a number stays a number as long as it can
+
+
+class _Term:
+    """A number or Value in a sweep. It makes no node for a factor of 0, 1 or −1, or a summand 0.
+
+    So a picture shows 6 and not 2 × 3.
+    """
+
+    def __init__(self, x: Number) -> None:
+        self.x = x
+
+    def __add__(self, other: Any) -> _Term:
+        a, b = self.x, _plain(other)
+        if not isinstance(a, Value) and a == 0.0:
+            return _Term(b)
+        return _Term(a if not isinstance(b, Value) and b == 0.0 else a + b)
+
+    def __mul__(self, other: Any) -> _Term:
+        return _Term(_multiply(self.x, _plain(other)))
+
+    def __radd__(self, other: float) -> _Term:
+        return _Term(other) + self
+
+    def __rmul__(self, other: float) -> _Term:
+        return _Term(other) * self
+
+
+def _plain(x: Any) -> Number:
+    """The number or Value in a term."""
+    return x.x if isinstance(x, _Term) else x
+
+
+def _multiply(a: Number, b: Number) -> Number:
     """a · b, without a node for a factor of 0, 1 or −1."""
     for factor, other in ((a, b), (b, a)):
         if not isinstance(factor, Value):
@@ -265,14 +275,43 @@ def _times(a: Term, b: Term) -> Term:
     return a * b
 
 
-def _plus(a: Term, b: Term) -> Term:
-    """a + b, without a node where one of them is the number 0."""
-    if not isinstance(a, Value) and a == 0.0:
-        return b
-    return a if not isinstance(b, Value) and b == 0.0 else a + b
+def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
+    """∂J/∂wrt as Values."""
+    asked, wanted = set(wrt), nodes_reached_from(wrt, J)
+    for row, node in {node._row: node for node in wanted if node.parents}.items():
+        if not partials_are_formulas(row):  # math.exp(x) makes a number of x: its slope is lost
+            local_derivatives(node)  # anything else that is wrong with them raises here
+            raise TypeError(
+                f"the partials of {row.name} are plain numbers, not Values, so its slope has no "
+                "graph: write them with + - * / ** alone, or ask for grad without create_graph"
+            )
+    totals = adjoints(J, lambda node: _slope_terms(node, asked, wanted))
+    found = (_plain(totals.get(node, 0.0)) for node in wrt)
+    return [total if isinstance(total, Value) else constant(total) for total in found]
 
 
-def _number(x: Term) -> float:
+def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Sequence[_Term]:
+    """∂node/∂parent for the parents in ``wanted`` as terms; 0 for the others.
+
+    A number in the formula goes in as a number, unless it is asked for itself. So the exponent of
+    x² is 2, and nobody asks for a log of x.
+    """
+    flags = [parent in wanted for parent in node.parents]
+    if not any(flags):
+        return [_Term(0.0)] * len(flags)
+    operands = [
+        parent.data if parent._row is CONSTANT and parent not in asked else parent
+        for parent in node.parents
+    ]
+    try:
+        slopes = _row_for(node, flags).partials(VALUES, *operands, node)
+        check_slopes(list(map(_number, slopes)), node, flags)
+    except (ArithmeticError, ValueError) as error:
+        raise slope_error(error, node) from None
+    return [_Term(x if flag else 0.0) for x, flag in zip(slopes, flags, strict=True)]
+
+
+def _number(x: Number) -> float:
     """The number itself."""
     return x.data if isinstance(x, Value) else x
 
@@ -283,7 +322,12 @@ def _function(name: str) -> Any:
     return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
 
 
-_xlogy = _binary(XLOGY)
+# x · log y at y = 0, where it is 0 and has no slope: only in the graph of a gradient.
+XLOGY = Primitive(
+    "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
+)
+ROWS[XLOGY.name] = XLOGY
+_xlogy = operation(XLOGY)
 
 
 class Values:
@@ -294,31 +338,31 @@ class Values:
     sigmoid, abs = _function("sigmoid"), _function("abs")
 
     @staticmethod
-    def pow(a: Term, b: Term) -> Term:
+    def pow(a: Number, b: Number) -> Number:
         """aᵇ; a itself for the number 1 as exponent, and 1 for the number 0."""
         if not isinstance(b, Value) and b in (0.0, 1.0):
             return a if b == 1.0 else 1.0
         return power(a, b)
 
     @staticmethod
-    def xlogy(x: Term, y: Term) -> Term:
+    def xlogy(x: Number, y: Number) -> Number:
         """x · log y, and 0 where y = 0."""
         if _number(y) != 0.0:
-            return _times(x, Values.log(y))
+            return _multiply(x, Values.log(y))
         return _xlogy(x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
 
     @staticmethod
-    def maximum(a: Term, b: Term) -> Term:
+    def maximum(a: Number, b: Number) -> Number:
         """The larger one."""
         return OPERATIONS["max"](a if isinstance(a, Value) else constant(a), b)
 
     @staticmethod
-    def step(a: Term, b: Term, tie: float) -> float:
+    def step(a: Number, b: Number, tie: float) -> float:
         """1 where a > b, ``tie`` where a = b, 0 where a < b: a number, for its slope is 0."""
         return FLOATS.step(_number(a), _number(b), tie)
 
     @staticmethod
-    def is_zero(a: Term) -> float:
+    def is_zero(a: Number) -> float:
         """1 for the number 0, else 0: a Value that is 0 now would not stay so if it moved."""
         return 0.0 if isinstance(a, Value) else FLOATS.is_zero(a)
 

@@ -23,17 +23,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from tinygrad_margin.calculus import grad
-from tinygrad_margin.engine import (
-    CONSTANT,
-    Value,
-    adjoints,
-    as_node,
-    local_derivatives,
-    topological_order,
-)
-from tinygrad_margin.graph import Edge, count_paths, edge_paths, leading
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.calculus import grad, wanted_slopes
+from tinygrad_margin.engine import Value, adjoints, local_derivatives, topological_order
+from tinygrad_margin.graph import Edge, count_paths, edge_paths, nodes_reached_from
+from tinygrad_margin.guard import as_node, one_line
+from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, node_names, reason
 from tinygrad_margin.views.notation import (
     format_operation,
@@ -167,7 +161,7 @@ def explain(J: Value, s: Value) -> Explanation:
     gradient = grad(J, s)
     kinks = tuple(
         node
-        for node in leading(J, s)
+        for node in nodes_reached_from([s], J)
         if node is not s and (node.is_at_kink or node._row.explanation)
     )
     return Explanation(J, s, count, found, gradient, kinks, names)
@@ -189,7 +183,7 @@ def _big(count: int) -> str:
 
 def _derivative(edge: Edge) -> float:
     """The local derivative along an edge."""
-    return local_derivatives(edge.node, wanted={edge.parent})[edge.place]
+    return wanted_slopes(edge.node, {edge.parent})[edge.place]
 
 
 def _product(path: Sequence[Edge]) -> float:

@@ -1,4 +1,4 @@
-"""Questions about a graph.
+"""Questions about a graph: what depends on what, and by which paths.
 
 >>> from tinygrad_margin import Value, depends_on, margin_loss, paths
 >>> s, s_c = Value(0.3), Value(0.5)
@@ -12,10 +12,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from tinygrad_margin.engine import Value, as_node, topological_order
+from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.guard import as_node
 
 
 class Edge(NamedTuple):
@@ -27,12 +28,12 @@ class Edge(NamedTuple):
 
 
 def depends_on(J: Value, s: Value) -> bool:
-    """Does a path lead from s to J? (A node depends on itself: by the empty path.)
+    """Whether a path leads from s to J. (A node depends on itself, by the empty path.)
 
-    Where none does, ∂J/∂s is 0 and no chain rule ever asks for it.
+    If there is none, ∂J/∂s is 0 and the chain rule never asks for it.
 
     Raises:
-        TypeError: J or s is no Value.
+        TypeError: J or s is not a Value.
 
     Example:
         >>> s, s_c = Value(0.3), Value(0.5)
@@ -43,8 +44,17 @@ def depends_on(J: Value, s: Value) -> bool:
     return s in set(topological_order(as_node(J, "depends_on(J, s)")))
 
 
+def nodes_reached_from(starts: Iterable[Value], J: Value) -> dict[Value, None]:
+    """The starts, and the nodes of J's graph that are computed from any of them."""
+    reached = dict.fromkeys(starts)
+    for node in topological_order(J):
+        if not reached.keys().isdisjoint(node.parents):
+            reached[node] = None
+    return reached
+
+
 def count_paths(J: Value, s: Value) -> int:
-    """How many paths lead from s to J, exactly and in linear time.
+    """The number of paths from s to J, exact, and in linear time.
 
     Example:
         >>> v = s = Value(1.0)
@@ -61,7 +71,7 @@ def count_paths(J: Value, s: Value) -> int:
             count = sum(counts.get(parent, 0) for parent in node.parents)
             if count:
                 counts[node] = count
-        for parent in node.parents:  # a count may have thousands of digits: drop it when it is used
+        for parent in node.parents:  # a count may have thousands of digits: drop it after use
             uses[parent] -= 1
             if not uses[parent]:
                 counts.pop(parent, None)
@@ -71,51 +81,41 @@ def count_paths(J: Value, s: Value) -> int:
 def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
     """The paths from s to J, one at a time, each as its nodes from s to J.
 
-    There may be exponentially many; each next one costs no more than its length. An operand used
-    twice by a node, as in ``a * a``, is two paths.
+    There may be exponentially many; each one costs no more than its length. An operand that a node
+    uses twice, as in ``a * a``, makes two paths.
 
     Raises:
-        TypeError: J or s is no Value.
+        TypeError: J or s is not a Value.
 
     Example:
         >>> a = Value(2.0, "a")
         >>> [[node.op or node.label for node in path] for path in paths(a + a.exp(), a)]
         [['a', '+'], ['a', 'exp', '+']]
     """
-    found = edge_paths(J, s)
-    return ((*(edge.parent for edge in reversed(path)), J) for path in found)
+    return ((*(edge.parent for edge in reversed(path)), J) for path in edge_paths(J, s))
 
 
 def edge_paths(J: Value, s: Value) -> Iterator[list[Edge]]:
     """The paths from s to J, each as its edges from J down to s."""
-    led_to = leading(J, s)
-    return _descend(J, s, set(led_to)) if J in led_to else iter(())
+    reached = nodes_reached_from([as_node(s, "paths(J, s)")], as_node(J, "paths(J, s)"))
+    return _walk_down(J, s, set(reached)) if J in reached else iter(())
 
 
-def leading(J: Value, s: Value) -> dict[Value, None]:
-    """The nodes of J's graph that a path leads to from s, in topological order."""
-    found = {as_node(s, "paths(J, s)"): None}
-    for node in topological_order(as_node(J, "paths(J, s)")):
-        if any(parent in found for parent in node.parents):
-            found[node] = None
-    return found
-
-
-def _descend(J: Value, s: Value, led_to: set[Value]) -> Iterator[list[Edge]]:
+def _walk_down(J: Value, s: Value, reached: set[Value]) -> Iterator[list[Edge]]:
     """Depth first, without recursion."""
 
-    def ways(node: Value) -> Iterator[Edge]:
-        return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in led_to)
+    def edges(node: Value) -> Iterator[Edge]:
+        return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in reached)
 
     if J is s:
         yield []
         return
     path: list[Edge] = []
-    open_ways = [ways(J)]
-    while open_ways:
-        edge = next(open_ways[-1], None)
+    untried = [edges(J)]  # for each node of the path, the edges still to take
+    while untried:
+        edge = next(untried[-1], None)
         if edge is None:
-            open_ways.pop()
+            untried.pop()
             if path:
                 path.pop()
             continue
@@ -124,4 +124,4 @@ def _descend(J: Value, s: Value, led_to: set[Value]) -> Iterator[list[Edge]]:
             yield list(path)
             path.pop()
         else:
-            open_ways.append(ways(edge.parent))
+            untried.append(edges(edge.parent))

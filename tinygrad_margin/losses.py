@@ -19,7 +19,8 @@ import operator
 from collections.abc import Iterable
 from typing import SupportsFloat, SupportsIndex
 
-from tinygrad_margin.engine import Operand, Value, as_number, constant, maximum
+from tinygrad_margin.engine import Operand, Value, constant, maximum
+from tinygrad_margin.guard import as_number
 
 
 def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:

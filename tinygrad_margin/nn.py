@@ -20,8 +20,8 @@ from functools import reduce
 from itertools import chain, pairwise
 from typing import Any, NoReturn
 
-from tinygrad_margin.engine import MISSING, Operand, Value, as_number
-from tinygrad_margin.guard.text import listed
+from tinygrad_margin.engine import Operand, Value
+from tinygrad_margin.guard import MISSING, as_number, listed
 
 __all__ = ["MLP", "Layer", "Module", "Neuron", "WindowScorer"]
 

@@ -1,4 +1,4 @@
-"""One's own operation: a row that is not in the table.
+"""Operations of your own: rows that are not in the table.
 
     >>> import math
     >>> from tinygrad_margin import ReverseSweep, Value, primitive
@@ -13,9 +13,9 @@
     v₁ = softplus(x):
       ∂J/∂x += ∂J/∂v₁ · ∂v₁/∂x = 2 · 0.5 = 1
 
-It sweeps, draws and explains itself as any other. What it is to show on a page has to be a formula
-of ``+ - * / **``, which is written as JavaScript; a tape runs such a formula on whole arrays, and
-everything else item by item.
+Such an operation sweeps, draws and explains itself like any other. A page needs it to be a formula
+of ``+ - * / **``, which can be written as JavaScript. A tape runs such a formula on whole arrays,
+and anything else item by item.
 """
 
 from __future__ import annotations
@@ -29,17 +29,15 @@ from dataclasses import dataclass
 from functools import cache
 from numbers import Complex, Real
 from types import MethodType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, ClassVar, NoReturn, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.engine import NotRealError, Operand, Value, apply, as_number
-from tinygrad_margin.guard.text import listed, one_line
+from tinygrad_margin.engine import Operand, Value, as_operand, operation
+from tinygrad_margin.guard import NotRealError, as_number, listed, one_line
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
-from tinygrad_margin.views.notation import glyph
 
-_SYMBOLS = {row.symbol for row in TABLE.values()}
-_TAKEN = {*TABLE, *_SYMBOLS, *map(glyph, _SYMBOLS)}
+_TAKEN = {*TABLE, *(row.symbol for row in TABLE.values()), "−", "×", "^"}  # as pictures write them
 _KINDS = (OverflowError, ZeroDivisionError, ArithmeticError, ValueError)
 
 Function: TypeAlias = Callable[..., Any]
@@ -54,27 +52,27 @@ def primitive(
 ) -> Operation:
     """An operation on Values from its value and its local derivatives.
 
-    Both are called with plain floats. What is a formula of ``+ - * / **`` may be called with
-    arrays, Values or pieces of a formula, too.
+    Both functions are called with plain floats. If they are formulas of ``+ - * / **``, they may
+    also be called with arrays, Values or pieces of a formula.
 
     Args:
-        name: what it is called; no name or symbol of the table.
-        value: ``value(*operands)``, a number. Where it has none it raises ValueError or an
+        name: what it is called; not a name or symbol of the table.
+        value: ``value(*operands)``, a number. If it has none, it raises ValueError or an
             ArithmeticError, as ``math.log(0)`` does.
-        partials: ``partials(*operands, out)``, with ``out`` the value: a tuple, ∂out/∂operand for
-            each operand. It raises likewise where there is no slope.
-        symbol: how it is drawn, no symbol of the table either; None: its name.
-        explanation: a sentence, said at each of its steps.
+        partials: ``partials(*operands, out)``, where ``out`` is the value: a tuple with
+            ∂out/∂operand for each operand. It raises likewise if there is no slope.
+        symbol: how it is drawn, not a symbol of the table either; None: its name.
+        explanation: a sentence that is said at each of its steps.
 
     Returns:
-        A function of Values and plain numbers, as many as ``value`` has parameters; of any number,
-        if it takes ``*operands``. Its result is a new node. It is copied as it is, and pickled
-        where value and partials are functions that a module has by their names.
+        A function of Values and plain numbers, as many as ``value`` has parameters, or any number
+        of them if it takes ``*operands``. Its result is a new node. It can be copied, and pickled
+        if value and partials are functions that a module has by their names.
 
     Raises:
-        TypeError: name, symbol or explanation is no text; value or partials is no function, or
-            takes another number of operands.
-        ValueError: name or symbol is empty, too long or not printable, or taken.
+        TypeError: name, symbol or explanation is not a string; value or partials is not a function,
+            or takes another number of operands.
+        ValueError: name or symbol is empty, too long, not printable, or taken.
 
     Example:
         >>> cube = primitive("cube", lambda x: x**3, lambda x, out: (3 * x**2,), symbol="cb")
@@ -85,13 +83,17 @@ def primitive(
         ('cb', 8.0, 12.0)
     """
     symbol = name if symbol is None else symbol
-    for what, text in (("name", name), ("symbol", symbol)):
-        _check_text(what, text)
+    for what, text in (("name", name), ("symbol", symbol), ("explanation", explanation)):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"the {what} of an operation is text; got {type(text).__name__} {text!r:.60}"
+            )
+        if what == "explanation":
+            break
         if not text or one_line(text) != text:
             raise ValueError(
                 f"the {what} of an operation is 1 to 40 printable characters; got {text!r:.60}"
             )
-    _check_text("explanation", explanation)
     for text in (name, symbol):
         if text in _TAKEN:
             raise ValueError(
@@ -101,21 +103,22 @@ def primitive(
 
 
 class Operation:
-    """What ``primitive`` returns: a function on Values, that knows what it is made of."""
+    """The function on Values that ``primitive`` returns."""
 
     def __init__(
         self, name: str, value: Function, partials: Function, symbol: str, explanation: str
     ) -> None:
         self._given = name, value, partials, symbol, explanation
-        self._count, self._is_open = _operands(name, value, partials)
+        self._count, self._is_open = _count_operands(name, value, partials)
         _check_count(name, partials, self._count)
 
         @cache
-        def row(arity: int) -> OwnPrimitive:
+        def of_arity(arity: int) -> tuple[Primitive, Callable[..., Value]]:
             _check_count(name, partials, arity)
-            return own_primitive(name, value, partials, symbol, one_line(explanation, 300), arity)
+            row = own_primitive(name, value, partials, symbol, one_line(explanation, 300), arity)
+            return row, operation(row)
 
-        self._row = row
+        self._of_arity = of_arity
         self.__name__ = self.__qualname__ = name
         self.__doc__ = f"{symbol}, as a new node. {explanation}".strip()
 
@@ -129,11 +132,12 @@ class Operation:
         count = self._count
         if len(operands) != count and not (self._is_open and len(operands) > count):
             more = " or more" if self._is_open else ""
-            raise TypeError(f"{self.__name__} takes {_counted(count)}{more}; got {len(operands)}")
-        return apply(self._row(len(operands)), *operands)
+            raise TypeError(f"{self.__name__} takes {_operands(count)}{more}; got {len(operands)}")
+        row, apply = self._of_arity(len(operands))
+        return apply(*(as_operand(x, row) for x in operands))
 
     def __get__(self, node: object, kind: type | None = None) -> Any:
-        """A class that has it as an attribute has it as a method, as with any function."""
+        """A class that has it as an attribute has it as a method, like any function."""
         return self if node is None else MethodType(self, node)
 
     def __repr__(self) -> str:
@@ -147,19 +151,20 @@ class Operation:
 
     def __reduce__(self) -> tuple[Any, ...]:
         name, *functions = self._given[:3]
-        _check_found(name, functions)
+        _check_importable(name, functions)
         return primitive, self._given
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OwnPrimitive(Primitive):
-    """A row that is not in the table.
+    """The row of an operation of the user's own.
 
     Attributes:
         functions: the value and the partials, as they were given.
     """
 
     functions: tuple[Function, Function]
+    is_builtin: ClassVar[bool] = False
 
     def __copy__(self) -> OwnPrimitive:
         return self
@@ -168,13 +173,13 @@ class OwnPrimitive(Primitive):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        _check_found(self.name, self.functions)
+        _check_importable(self.name, self.functions)
         given = (self.name, *self.functions, self.symbol, self.explanation, self.arity)
         return own_primitive, given
 
 
-def _check_found(name: str, functions: Sequence[Function]) -> None:
-    """Refuse to pickle an operation whose value and partials are found by no name."""
+def _check_importable(name: str, functions: Sequence[Function]) -> None:
+    """Raise PicklingError if the value or the partials cannot be found by their names."""
     for what, function in zip(("value", "partials"), functions, strict=True):
         known: Any = sys.modules.get(getattr(function, "__module__", None) or "")
         for part in getattr(function, "__qualname__", "?").split("."):
@@ -189,26 +194,26 @@ def _check_found(name: str, functions: Sequence[Function]) -> None:
 def own_primitive(
     name: str, value: Function, partials: Function, symbol: str, explanation: str, arity: int
 ) -> OwnPrimitive:
-    """The row of an operation of one's own, for so many operands."""
+    """The row of a user's own operation, for this number of operands."""
 
     def checked_value(m: Any, *operands: Any) -> Any:
-        found = _called(name, "value", value, operands)
+        found = _call(name, "value", value, operands)
         if m is not FLOATS:
-            return _passed(found)
-        return found if type(found) is float else _number(found, name, "value", "one number")
+            return _as_float_if_number(found)
+        return found if type(found) is float else _checked(found, name, "value", "one number")
 
     def checked_partials(m: Any, *operands: Any) -> tuple[Any, ...]:
-        found = _called(name, "partials", partials, operands)
+        found = _call(name, "partials", partials, operands)
         is_one = arity == 1 and not isinstance(found, (tuple, list))  # 2 * x instead of (2 * x,)
         if m is FLOATS and isinstance(found, np.ndarray) and found.ndim == 1:
             found, is_one = found.tolist(), False
         slopes = (found,) if is_one else found
-        said = f"a tuple of {arity} numbers" if arity > 1 else "a tuple of 1 number, (slope,)"
+        form = f"a tuple of {arity} numbers" if arity > 1 else "a tuple of 1 number, (slope,)"
         if not isinstance(slopes, (tuple, list)) or len(slopes) != arity:
-            raise _wrong(name, "partials", f"{said}, one for each operand", found)
+            raise _wrong_result(name, "partials", f"{form}, one for each operand", found)
         if m is not FLOATS:
-            return tuple(map(_passed, slopes))
-        return tuple(_number(slope, name, "partials", said) for slope in slopes)
+            return tuple(map(_as_float_if_number, slopes))
+        return tuple(_checked(slope, name, "partials", form) for slope in slopes)
 
     return OwnPrimitive(
         name, symbol, arity, checked_value, checked_partials, domain="other operands ({error})",
@@ -216,8 +221,50 @@ def own_primitive(
     )  # fmt: skip
 
 
-def _called(name: str, what: str, function: Function, operands: Sequence[Any]) -> Any:
-    """What a function gives; where it gives none, an error of a kind that the engine knows."""
+def value_is_formula(row: Primitive) -> bool:
+    """Whether the row's value works on anything that supports ``+ - * / **``, not on floats alone.
+
+    It does not if it uses ``math`` or compares. Every row of the table does.
+    """
+    return row.is_builtin or _is_formula(row.value, row.arity)
+
+
+def partials_are_formulas(row: Primitive) -> bool:
+    """The same for the row's partials. Only then can they be differentiated again."""
+    return row.is_builtin or _is_formula(row.partials, row.arity + 1)
+
+
+class _Unknown:
+    """A number of any kind: formulas of ``+ - * / **`` take it, ``math`` and ``if`` do not."""
+
+    __array_ufunc__ = None
+    __hash__ = None  # type: ignore[assignment]
+
+    def _compute(self, *others: Any) -> _Unknown:
+        if all(isinstance(x, (_Unknown, Real)) for x in others):
+            return self
+        raise TypeError("not a number")
+
+    def _compare(self, *_: object) -> NoReturn:
+        raise TypeError("not known")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _compute
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = __pos__ = _compute
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare  # type: ignore[assignment]
+
+
+def _is_formula(function: Function, count: int) -> bool:
+    """Whether a function of a row takes numbers of any kind."""
+    try:
+        found = function(None, *(_Unknown() for _ in range(count)))
+    except Exception:  # whatever it is, it comes again, and is told, when floats are given
+        return False
+    results = found if isinstance(found, tuple) else (found,)
+    return all(isinstance(x, (_Unknown, Real)) for x in results)
+
+
+def _call(name: str, what: str, function: Function, operands: Sequence[Any]) -> Any:
+    """The function's result; if it has none, an error of a kind that the engine knows."""
     try:
         return function(*operands)
     except (ArithmeticError, ValueError) as error:
@@ -226,22 +273,22 @@ def _called(name: str, what: str, function: Function, operands: Sequence[Any]) -
     except AttributeError as error:
         asked = error.name or ""
         if type(error.obj) is float and hasattr(Value, asked):  # x.exp(), x.data
-            way = f"math.{asked}(x)" if hasattr(math, asked) else "x is the number itself"
+            hint = f"math.{asked}(x)" if hasattr(math, asked) else "x is the number itself"
             raise TypeError(
                 f"value and partials of {name} get plain numbers, which have no {asked}; "
-                f"instead of x.{asked}: {way}"
+                f"instead of x.{asked}: {hint}"
             ) from error
-        _note(error, name, what, operands)
+        _add_note(error, name, what, operands)
         raise
     except Exception as error:
-        _note(error, name, what, operands)
+        _add_note(error, name, what, operands)
         raise
 
 
-def _note(error: Exception, name: str, what: str, operands: Sequence[Any]) -> None:
-    """Say which operation an error of another kind comes from, where it was given numbers."""
+def _add_note(error: Exception, name: str, what: str, operands: Sequence[Any]) -> None:
+    """Say which operation an error of another kind comes from, if it was given numbers."""
     if not all(isinstance(x, float) for x in operands):
-        return  # whether it can do with something else is only tried
+        return  # it was only tried with something else
     note = f"in {what} of {name}, called with {', '.join(map(repr, operands[:5]))}"
     if sys.version_info >= (3, 11):
         error.add_note(note)
@@ -249,73 +296,66 @@ def _note(error: Exception, name: str, what: str, operands: Sequence[Any]) -> No
         error.args = (f"{error} ({note})",)
 
 
-def _passed(x: Any) -> Any:
-    """What was computed with something else than floats; if it is a number, as a float."""
+def _as_float_if_number(x: Any) -> Any:
+    """The result of a formula of other things than floats; a float if it is a plain number."""
     return float(x) if isinstance(x, Real) else x
 
 
-def _number(x: Any, name: str, what: str, said: str) -> float:
-    """One number that a function gave."""
+def _checked(x: Any, name: str, what: str, form: str) -> float:
+    """One number that a function returned."""
     if isinstance(x, Complex) and not isinstance(x, Real):  # (-1) ** 0.5: there is no real one
         raise NotRealError(f"{what} gives the complex number {x:.4g}")
     try:
         return as_number(x, name)
     except TypeError:
-        raise _wrong(name, what, said, x) from None
+        raise _wrong_result(name, what, form, x) from None
 
 
-def _wrong(name: str, what: str, said: str, found: Any) -> TypeError:
-    """The error for a function that gives something else."""
+def _wrong_result(name: str, what: str, form: str, found: Any) -> TypeError:
+    """The error for a function that returns something else."""
     hint = ""
     if found is None:
         hint = "; is a return missing?"
     if isinstance(found, Value):
         hint = "; it computes with plain numbers, and a Value that it needs is to be an operand"
     return TypeError(
-        f"{what} of {name} is to return {said}; got {type(found).__name__} {found!r:.60}{hint}"
+        f"{what} of {name} is to return {form}; got {type(found).__name__} {found!r:.60}{hint}"
     )
 
 
-def _check_text(what: str, text: object) -> None:
-    if not isinstance(text, str):
-        raise TypeError(
-            f"the {what} of an operation is text; got {type(text).__name__} {text!r:.60}"
-        )
-
-
-def _counted(count: int) -> str:
+def _operands(count: int) -> str:
     return "1 operand" if count == 1 else f"{count} operands"
 
 
-def _operands(name: str, value: object, partials: object) -> tuple[int, bool]:
-    """How many operands a function takes, and whether it takes more; a default is no operand.
+def _count_operands(name: str, value: object, partials: object) -> tuple[int, bool]:
+    """How many operands a function takes, and whether it takes more; a default is not an operand.
 
-    A built-in function may not tell; then its partials do.
+    If a built-in function does not tell, its partials do.
     """
-    signature, spare = _signature(name, "value", value), 0
+    signature, extra = _signature(name, "value", value), 0
     if signature is None:
-        signature, spare = _signature(name, "partials", partials), 1
+        signature, extra = _signature(name, "partials", partials), 1
     if signature is None:
         return 1, True
     every = signature.parameters.values()
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    count = sum(each.kind in places and each.default is each.empty for each in every) - spare
+    count = sum(each.kind in places and each.default is each.empty for each in every) - extra
     is_open = any(each.kind is each.VAR_POSITIONAL for each in every)
     if count < 1 and not is_open:
-        told = f"partials{signature}" if spare else f"value{signature}"
-        raise TypeError(f"value of {name} is to take at least one operand; it is {told}")
+        form = f"partials{signature}" if extra else f"value{signature}"
+        raise TypeError(f"value of {name} is to take at least one operand; it is {form}")
     return max(count, 1), is_open
 
 
 def _check_count(name: str, partials: object, count: int) -> None:
-    """Refuse partials that do not take so many operands and the value."""
+    """Raise TypeError if partials do not take this number of operands and the value."""
     signature = _signature(name, "partials", partials)
     try:
         if signature is not None:
             signature.bind(*range(count + 1))
     except TypeError:
         raise TypeError(
-            f"partials of {name} is to take {_counted(count)} and then out, the value; "
+            f"partials of {name} is to take {_operands(count)} and then out, the value; "
             f"it is partials{signature}"
         ) from None
 

@@ -19,7 +19,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tinygrad_margin.engine import Value, add_gradients, as_node, topological_order
+from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.fast_engine import add_gradients
+from tinygrad_margin.guard import as_node
 from tinygrad_margin.views.draw import Picture, draw_moment
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.scene import Moment

@@ -26,7 +26,7 @@ from tinygrad_margin import (
     primitive,
     topological_order,
 )
-from tinygrad_margin.engine import OPERATIONS, apply, constant
+from tinygrad_margin.engine import OPERATIONS, constant, operation
 from tinygrad_margin.nn import MLP
 
 # --- right slopes ---------------------------------------------------------------------------------
@@ -439,7 +439,7 @@ def test_no_wrong_derivative_is_absolved():
             for node in topological_order(J):
                 if node.parents:
                     kind = row if node is swapped else node._row
-                    made[node] = apply(kind, *(made[parent] for parent in node.parents))
+                    made[node] = operation(kind)(*(made[parent] for parent in node.parents))
                 else:
                     made.setdefault(node, node)
             return made[J]

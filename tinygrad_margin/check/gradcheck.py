@@ -45,10 +45,12 @@ from tinygrad_margin.check.numeric import (
     slope_of,
     slopes_around,
 )
-from tinygrad_margin.engine import Value, adjoints, as_number, local_derivatives
+from tinygrad_margin.engine import Value, adjoints, local_derivatives
+from tinygrad_margin.guard import as_number
 from tinygrad_margin.ops import FLOATS
 from tinygrad_margin.views.names import node_formula, node_names
 from tinygrad_margin.views.notation import number
+from tinygrad_margin.views.scene import slopes_or_nan
 
 _SURE = 100.0  # estimated errors that make a difference
 _EPSILON = sys.float_info.epsilon
@@ -406,7 +408,7 @@ class _Rules:
     @cached_property
     def totals(self) -> dict[Value, float]:
         """∂J/∂node for every node, operands first."""
-        return adjoints(self.J, missing=math.nan)
+        return adjoints(self.J, slopes_or_nan)
 
     @cached_property
     def names(self) -> dict[Value, str]:

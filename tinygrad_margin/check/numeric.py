@@ -21,10 +21,11 @@ from typing import NamedTuple, SupportsFloat, TypeAlias
 
 from tinygrad_margin.check import differences
 from tinygrad_margin.check.differences import Sample, Slope, best, one_sided
-from tinygrad_margin.engine import Value, adjoints, as_number, topological_order
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.engine import Value, adjoints, topological_order
+from tinygrad_margin.guard import as_number, one_line
 from tinygrad_margin.ops import FLOATS
 from tinygrad_margin.views.names import kink_case, node_formula, node_names
+from tinygrad_margin.views.scene import slopes_or_nan
 
 _KNOWN = 1e-6  # a relative error that numeric_grad is content with
 BRANCH = "f itself, which computes something else there"
@@ -194,7 +195,7 @@ def evaluated(f: Function, names: list[str], at: list[float]) -> Here:
 def _rounding(J: Value) -> _Rounding:
     """How far f may be off where this is its graph."""
     with suppress(Exception):  # where there are no slopes, there is the rounding of f itself
-        totals = adjoints(J, missing=0.0)
+        totals = adjoints(J, slopes_or_nan)
         inner = [node for node in totals if node.parents]
         weights = [abs(totals[node]) if math.isfinite(totals[node]) else 0.0 for node in inner]
         coarse = sum(w * _noise(node) for node, w in zip(inner, weights, strict=True) if w)

@@ -26,6 +26,7 @@ from tinygrad_margin.views.draw import draw
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import number
 from tinygrad_margin.views.render import RenderError
+from tinygrad_margin.views.scene import slopes_or_nan
 
 _EXAMPLES = """\
 examples:
@@ -242,7 +243,7 @@ def _draw(options: argparse.Namespace) -> int:
     draw(J, options.output)
     names = node_names(topological_order(J))
     print(f"{names[J]} = {number(J.data, 12)}")
-    gradient = adjoints(J, missing=math.nan)
+    gradient = adjoints(J, slopes_or_nan)
     for node, slope in gradient.items():
         if node.op == "" and node.label:
             text = "does not exist" if math.isnan(slope) else f"= {number(slope, 12)}"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
 from tinygrad_margin.engine import OPERATIONS, Value, constant, power
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.guard import one_line
 from tinygrad_margin.ops import TABLE
 
 MAX_LENGTH = 10_000

@@ -1,4 +1,4 @@
-r"""Labels and values as text that is safe to show, in a message or a picture.
+r"""Labels, values and arguments as text that is safe to show, in a message or a picture.
 
 >>> one_line("a\nb"), one_line("x" * 50, 5)
 ('a b', 'xxxx…')
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-_LONGEST_LABEL = 40
+LONGEST_LABEL = 40
 
 
-def one_line(label: object, longest: int = _LONGEST_LABEL) -> str:
+def one_line(label: object, longest: int = LONGEST_LABEL) -> str:
     """A label on one line, shortened, without characters that no screen shows."""
     text = "".join(c if c.isprintable() else " " for c in str(label)[: longest + 1]).strip()
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def describe(node: Any) -> str:
-    """A node in an error message."""
+    """A node in an error message: ``x = 2.0``, or the number alone if it has no label."""
     return f"{one_line(node.label)} = {node.data}" if node.label else f"{node.data}"
 
 

@@ -25,7 +25,8 @@ def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """A decorator: arguments that do not fit the signature end in this sentence, a TypeError.
 
     Args:
-        sentence: what the function takes; ``{got}`` stands for the arguments, without ``self``.
+        sentence: what the function takes; ``{name}`` is its name, ``{got}`` the arguments, without
+            ``self``, and ``{count}`` their number.
     """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -41,7 +42,10 @@ def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
                     signature.bind(*given, **named)
                 except TypeError:
                     got = listed(*given[first:], **named) or "nothing"
-                    raise TypeError(sentence.format(got=got)) from None
+                    count = len(given) - first + len(named)
+                    raise TypeError(
+                        sentence.format(name=function.__name__, got=got, count=count)
+                    ) from None
                 raise
 
         return checked

@@ -24,8 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, Value
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.engine import Value
+from tinygrad_margin.guard import one_line
+from tinygrad_margin.guard.errors import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE
 from tinygrad_margin.ops import Primitive
 from tinygrad_margin.page.javascript import json_in_script, row_keys, table
 from tinygrad_margin.views.draw import DARK, LIGHT

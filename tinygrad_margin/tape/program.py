@@ -30,6 +30,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_margin.ops import FLOATS, RELU
+from tinygrad_margin.primitive import partials_are_formulas, value_is_formula
 from tinygrad_margin.tape.kinks import STEADY, Watch
 from tinygrad_margin.tape.record import (
     ARRAYS,
@@ -42,7 +43,6 @@ from tinygrad_margin.tape.record import (
     fill,
     in_a_tuple,
 )
-from tinygrad_margin.views.source import has_generic_partials, has_generic_value
 
 _WORTH = 16  # products that are worth a matrix product
 
@@ -965,14 +965,14 @@ class _Own(_Each):
     """
 
     def forward(self, program: Program) -> None:
-        each = partial(_fill_one, self.row.value, has_generic_value(self.row, np))
+        each = partial(_fill_one, self.row.value, value_is_formula(self.row))
         program.add(each, *self._plain(program), out=program.read(self.nodes))
         program.watch_total(self.nodes, np.stack(self.operands, -1))
 
     def backward(self, program: Program) -> None:
         upstream, out = program.adjoint(self.nodes), program.read(self.nodes)
         slopes = program.temporary((self.row.arity, *out.shape))
-        each = partial(fill, self.row.partials, has_generic_partials(self.row, np))
+        each = partial(fill, self.row.partials, partials_are_formulas(self.row))
         program.add(each, *self._plain(program), out, out=slopes)
         for nodes, slope in zip(self.operands, slopes, strict=True):
             if program.record.live[nodes].any():

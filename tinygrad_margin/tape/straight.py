@@ -24,8 +24,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.primitive import partials_are_formulas, value_is_formula
 from tinygrad_margin.tape.record import ARRAYS, Record, fill, in_a_tuple
-from tinygrad_margin.views.source import Functions, Source, has_generic_partials, has_generic_value
+from tinygrad_margin.views.source import Functions, Source
 
 _FEW = 512  # nodes; a list of all of them would take more than their values
 
@@ -143,8 +144,8 @@ def _on_arrays(row: Primitive) -> tuple[_Function, _Function]:
     """Value and partials of a row as functions of arrays, or of NumPy's numbers."""
     if row.is_builtin:
         return row.value, row.partials
-    value = _filled(in_a_tuple(row.value), has_generic_value(row, np), 1)
-    partials = _filled(row.partials, has_generic_partials(row, np), row.arity)
+    value = _filled(in_a_tuple(row.value), value_is_formula(row), 1)
+    partials = _filled(row.partials, partials_are_formulas(row), row.arity)
     return lambda *operands: value(*operands)[0], partials
 
 

@@ -25,17 +25,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from tinygrad_margin.engine import (
-    CONSTANT,
-    LEAF,
-    Value,
-    as_node,
-    as_number,
-    make_node,
-    topological_order,
-)
-from tinygrad_margin.guard.text import one_line
-from tinygrad_margin.ops import TABLE
+from tinygrad_margin.engine import Value, make_node, topological_order
+from tinygrad_margin.guard import as_node, as_number, one_line
+from tinygrad_margin.ops import CONSTANT, LEAF, TABLE
 from tinygrad_margin.tape.program import Plan, Program
 from tinygrad_margin.tape.record import Flags, Floats, Record
 from tinygrad_margin.tape.straight import Straight, functions

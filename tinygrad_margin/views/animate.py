@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple, TypeVar
 
-from tinygrad_margin.engine import Value, as_number
+from tinygrad_margin.engine import Value
+from tinygrad_margin.guard import as_number
 from tinygrad_margin.views.draw import LIGHT
 from tinygrad_margin.views.figure import STYLE, Figure
 from tinygrad_margin.views.render import file_format, write_whole

@@ -23,8 +23,8 @@ from typing import Any
 
 import graphviz
 
-from tinygrad_margin.engine import Value, as_node, topological_order
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.views.notation import format_operation, glyph, number, typeset
 from tinygrad_margin.views.render import effort, file_format, layout, write_whole
 from tinygrad_margin.views.scene import Arrow, Moment, end, scene

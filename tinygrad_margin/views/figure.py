@@ -16,8 +16,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from tinygrad_margin.engine import CONSTANT, Value, as_node, topological_order
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.guard import as_node, one_line
+from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.draw import (
     Picture,
     box,

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-from tinygrad_margin.engine import CONSTANT, Value
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.engine import Value
+from tinygrad_margin.guard import one_line
+from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.notation import format_operation, number, subscript
 
 

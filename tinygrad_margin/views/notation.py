@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.guard import one_line
 
 _MANY = 10  # operands
 _BELOW = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")

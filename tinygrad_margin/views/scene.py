@@ -19,7 +19,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tinygrad_margin.engine import CONSTANT, Value, adjoints, local_derivatives
+from tinygrad_margin.engine import Value, adjoints, local_derivatives
+from tinygrad_margin.guard import SlopeError
+from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import kink_case
 from tinygrad_margin.views.notation import number, parenthesize
 
@@ -43,8 +45,16 @@ class Moment:
 
 def end(J: Value) -> Moment:
     """The end of the sweep; a gradient that does not exist is nan."""
-    totals = adjoints(J, missing=math.nan)
+    totals = adjoints(J, slopes_or_nan)
     return Moment(frozenset(totals), None, totals)
+
+
+def slopes_or_nan(node: Value) -> tuple[float, ...]:
+    """The local derivatives of a node; nan for each if one of them does not exist."""
+    try:
+        return local_derivatives(node)
+    except (SlopeError, OverflowError):
+        return (math.nan,) * len(node.parents)
 
 
 class Face(NamedTuple):
@@ -157,7 +167,7 @@ def _flows(totals: Mapping[Value, float], gradients: bool) -> Iterator[_Flow]:
     for node, total in totals.items():
         derivatives = (0.0,) * len(node.parents)
         if gradients:
-            derivatives = local_derivatives(node, missing=math.nan)
+            derivatives = slopes_or_nan(node)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             yield _Flow(node, parent, derivative, total * derivative)
 

@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from tinygrad_margin.ops import Primitive
-
 _LONGEST = 10_000  # a piece that is used twice, again and again, would grow without end
 SUM, NEGATIVE, PRODUCT, ATOM = range(4)  # how tightly a piece holds together
 
@@ -148,44 +146,3 @@ class Functions:
             return self._language(f"{self._prefix}{name}({', '.join(texts)})")
 
         return function
-
-
-class _Anything(Source):
-    """Stands for a number of any kind; it keeps no text."""
-
-    def __init__(self, text: str, level: int = ATOM) -> None:
-        super().__init__("", level)
-
-
-def has_generic_value(row: Primitive, m: Any = None) -> bool:
-    """Does the row's value work on whatever supports ``+ - * / **``: arrays, Values, source?
-
-    It does not if it asks for the ``math`` of floats, or compares: then it takes floats alone.
-    Every row of the table does.
-
-    Args:
-        row: the row.
-        m: the mathematics that it is to do with; None: all that it asks for.
-    """
-    return _is_generic(row.value, row.arity, m)
-
-
-def has_generic_partials(row: Primitive, m: Any = None) -> bool:
-    """The same of the row's partials. (Only then can they be differentiated again.)
-
-    Example:
-        >>> from tinygrad_margin.ops import TABLE
-        >>> has_generic_partials(TABLE["tanh"])
-        True
-    """
-    return _is_generic(row.partials, row.arity + 1, m)
-
-
-def _is_generic(function: Callable[..., Any], count: int, m: Any) -> bool:
-    try:
-        found = function(m or Functions(_Anything), *(_Anything("") for _ in range(count)))
-        for x in found if isinstance(found, tuple) else (found,):
-            _Anything.of(x)
-    except Exception:  # whatever it is, it comes again, and is told, where floats are given
-        return False
-    return True

@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tinygrad_margin.engine import CONSTANT, Value, local_derivatives
+from tinygrad_margin.engine import Value, local_derivatives
+from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, reason
 from tinygrad_margin.views.notation import format_operation, glyph, number
 

@@ -1,0 +1,122 @@
+"""What people try with a Value that it does not do, and what to do instead: as data.
+
+``guarded.Guarded`` makes methods of it. A new mistake is a new line here.
+
+    >>> OTHER_NAMES["item"]
+    'the number is v.data'
+"""
+
+RECORDED = (
+    "Operands and operation are recorded as you compute: a + b. For an operation of your own, with "
+    "its derivative, see tinygrad_margin.primitive."
+)
+
+# How functions of the engine are called: what whoever calls them otherwise is told.
+VALUE = f"Value(data, label) takes a number and one text, its name; got {{got}}. {RECORDED}"
+BACKWARD = (
+    "backward() takes nothing; got {got}. The graph is kept, for another backward() too, and ∂J/∂J "
+    "is 1; for derivatives of derivatives see grad(J, x, create_graph=True)"
+)
+TWO_OPERANDS = (
+    "{name} takes two operands; got {count}: {got}. Of several: functools.reduce({name}, values)"
+)
+
+_ENTRIES = (
+    "is one number: it has no entries, and no loop or sum runs over it. A layer or network with "
+    "one output gives that Value itself, not a list."
+)
+_WHOLE = (
+    "is not made a whole number: steps have slope 0, so no gradient would pass. For the number "
+    "use v.data: int(v.data)."
+)
+_POWER = "is a Value, and Values have no ^. A power is written v ** 2."
+_PRODUCT = (
+    "is a Value, and Values have no @. A product is a * b; of two lists, "
+    "sum(a * b for a, b in zip(u, v))."
+)
+_REMAINDER = (
+    "is a Value, and Values have no %, // and divmod. They jump, and have slope 0 or 1 between. "
+    "For the numbers use v.data."
+)
+# Python's methods that would lose the gradient; the sentence follows the node.
+REFUSED = {
+    "__bool__": "is neither true nor false: an `if` on it would leave no trace in the graph. Ask "
+    "`v.data > 0` for the number, or use maximum, minimum or relu, which are nodes.",
+    "__lt__ __le__ __gt__ __ge__": "is not compared with <, >, max() or min(): Python's max would "
+    "pick one operand and record no node, so the other would vanish from the graph. Use "
+    "maximum(a, b) or minimum(a, b); to compare the numbers, use v.data.",
+    "__round__": "is not rounded: steps have slope 0, so no gradient would pass. To print the "
+    "number: round(v.data, 2), or v:.2f in an f-string.",
+    "__int__ __trunc__ __floor__ __ceil__": _WHOLE,
+    "__getitem__ __iter__": _ENTRIES,
+    "__xor__ __rxor__": _POWER,
+    "__matmul__ __rmatmul__": _PRODUCT,
+    "__mod__ __rmod__ __floordiv__ __rfloordiv__ __divmod__ __rdivmod__": _REMAINDER,
+}
+
+# NumPy's functions that do the same as an operator: with the Value on the left, and on the right.
+NUMPY_OPERATORS = {
+    "add": ("__add__", "__radd__"),
+    "subtract": ("__sub__", "__rsub__"),
+    "multiply": ("__mul__", "__rmul__"),
+    "divide": ("__truediv__", "__rtruediv__"),
+    "power": ("__pow__", "__rpow__"),
+    "matmul": ("__matmul__", "__rmatmul__"),
+    "remainder": ("__mod__", "__rmod__"),
+    "floor_divide": ("__floordiv__", "__rfloordiv__"),
+    "divmod": ("__divmod__", "__rdivmod__"),
+    "bitwise_xor": ("__xor__", "__rxor__"),
+    "equal": ("__eq__", "__eq__"),
+    "not_equal": ("__ne__", "__ne__"),
+    "less": ("__lt__", "__gt__"),
+    "less_equal": ("__le__", "__ge__"),
+    "greater": ("__gt__", "__lt__"),
+    "greater_equal": ("__ge__", "__le__"),
+}
+# NumPy's other functions, of one Value.
+NUMPY_FUNCTIONS = {
+    **{name: f"Use v.{name}(), which is a node" for name in "exp log sqrt sin cos tanh".split()},
+    "maximum": "Use maximum(a, b) of tinygrad_margin, which is a node",
+    "minimum": "Use minimum(a, b) of tinygrad_margin, which is a node",
+    "absolute": "Use abs(v), which is a node",
+    "negative": "Use -v, which is a node",
+    "square": "Use v ** 2, which is a node",
+}
+
+_ONE = "a Value is one number"
+_DEVICE = "Values are Python's own numbers, on no device"
+_GRADIENT = "the gradient is v.grad, once J.backward() has run; or grad(J, v)"
+_ALL = "every Value takes part; grad(J, [v]) asks for some, and the rest is left"
+# Names that other libraries have, PyTorch first, for what has another name here, or is not there.
+OTHER_NAMES = {
+    "ReLU": "it is v.relu()",
+    "abs": "it is abs(v)",
+    "backwards": "it is v.backward()",
+    "clamp": "it is minimum(maximum(v, low), high)",
+    "clone": f"{_ONE}, and operations change none: use it as it is, or copy.copy(v)",
+    "cpu": _DEVICE,
+    "cuda": _DEVICE,
+    "detach": "the number without its graph is v.data; as a new leaf: Value(v.data)",
+    "derivative": _GRADIENT,
+    "dtype": f"{_ONE}, and that a float: v.data",
+    "gradient": _GRADIENT,
+    "is_leaf": "a leaf has no operands: not v.parents",
+    "item": "the number is v.data",
+    "max": "it is maximum(a, b), of two operands",
+    "mean": f"{_ONE}; the mean of several is sum(values) / len(values)",
+    "min": "it is minimum(a, b), of two operands",
+    "name": "the name of a Value is v.label",
+    "numpy": "the number is v.data",
+    "pow": "a power is v ** 2",
+    "requires_grad": _ALL,
+    "requires_grad_": _ALL,
+    "retain_grad": "every node keeps its grad: v.grad",
+    "shape": f"{_ONE}, and has no shape",
+    "softmax": f"{_ONE}; of several: es = [v.exp() for v in values], then e / sum(es) for each",
+    "square": "it is v ** 2",
+    "sum": f"{_ONE}; the sum of several is sum(values)",
+    "tolist": "the number is v.data",
+    "val": "the number is v.data",
+    "value": "the number is v.data",
+    "zero_": "the number is set by v.data = 0.0, and the gradient by v.zero_grad()",
+}
