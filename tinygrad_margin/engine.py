@@ -18,26 +18,9 @@ Read in this order: ``Value``, ``operation``, ``topological_order``, ``local_der
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, SupportsFloat, TypeAlias
+from typing import Any, SupportsFloat, TypeAlias, cast
 
-from tinygrad_margin import fast_engine, ops
-from tinygrad_margin.guard import (
-    BACKWARD,
-    MISSING,
-    TWO_OPERANDS,
-    VALUE,
-    Guarded,
-    as_node,
-    as_number,
-    as_operand_number,
-    backward_slot,
-    check_slopes,
-    number_slot,
-    slope_error,
-    text_slot,
-    usage,
-    value_error,
-)
+from tinygrad_margin import fast_engine, guard, ops
 from tinygrad_margin.ops import FLOATS, Primitive
 
 Operand: TypeAlias = "Value | SupportsFloat"
@@ -59,7 +42,7 @@ def operation(row: Primitive) -> Callable[..., Value]:
         try:
             data = value(FLOATS, a._data)
         except (ArithmeticError, ValueError) as error:
-            raise value_error(error, row, a) from error.__cause__
+            raise guard.value_error(error, row, a) from error.__cause__
         node = _new(Value)  # make_node(row, [a], data), without the call
         node._data = data
         node._grad = 0.0
@@ -74,7 +57,7 @@ def operation(row: Primitive) -> Callable[..., Value]:
         try:
             data = value(FLOATS, a._data, b._data)
         except (ArithmeticError, ValueError) as error:
-            raise value_error(error, row, a, b) from error.__cause__
+            raise guard.value_error(error, row, a, b) from error.__cause__
         node = _new(Value)
         node._data = data
         node._grad = 0.0
@@ -87,17 +70,15 @@ def operation(row: Primitive) -> Callable[..., Value]:
         try:
             data = value(FLOATS, *(node._data for node in operands))
         except (ArithmeticError, ValueError) as error:
-            raise value_error(error, row, *operands) from error.__cause__
+            raise guard.value_error(error, row, *operands) from error.__cause__
         return make_node(row, operands, data)
 
     made: Any = {1: unary, 2: binary}.get(row.arity, of_many)
     made.__name__ = made.__qualname__ = row.name
     # Code of its own for each row: tracebacks name it, and CPython specialises it for that row.
     made.__code__ = made.__code__.replace(co_name=row.name)
-    made.__doc__ = f"{row.symbol}, as a new node."
-    if row.domain:
-        made.__doc__ += f" It needs {row.domain}."
-    return made
+    made.__doc__ = f"{row.symbol}, as a new node." + f" It needs {row.domain}." * bool(row.domain)
+    return cast("Callable[..., Value]", made)
 
 
 def make_node(row: Primitive, operands: Sequence[Value], data: float) -> Value:
@@ -122,7 +103,7 @@ def as_operand(x: object, row: Primitive) -> Value:
     Raises:
         TypeError: x is neither a Value nor a real number.
     """
-    return x if isinstance(x, Value) else constant(as_operand_number(x, row))
+    return x if isinstance(x, Value) else constant(guard.as_operand_number(x, row))
 
 
 def _reflected(row: Primitive) -> Callable[[Value, Operand], Value]:
@@ -134,7 +115,7 @@ def _reflected(row: Primitive) -> Callable[[Value, Operand], Value]:
 OPERATIONS = {row.name: operation(row) for row in ops.TABLE.values()}
 
 
-class Value(Guarded):
+class Value(guard.Guarded):
     """A number that remembers how it was computed: a node of a graph.
 
     ``a + b``, ``a - b``, ``a * b``, ``a / b``, ``a ** b``, ``-a`` and ``abs(a)`` make a new node;
@@ -165,11 +146,11 @@ class Value(Guarded):
 
     __slots__ = ("_data", "_grad", "_a", "_b", "_row", "__dict__", "__weakref__")
 
-    data: float = number_slot("data", "The value, a float; may be set to a real number.")
-    grad: float = number_slot("grad", "∂J/∂self after ``J.backward()``, 0.0 before; may be set.")
-    label: str = text_slot("label", 'The name, ``""`` if there is none; may be set.')
+    data: float = guard.number_slot("data", "The value, a float; may be set to a real number.")
+    grad: float = guard.number_slot("grad", "∂J/∂self once ``J.backward()`` has run; may be set.")
+    label: str = guard.text_slot("label", 'The name, ``""`` if there is none; may be set.')
 
-    _backward = backward_slot(lambda node: local_derivatives(node))  # micrograd's loops call it
+    _backward = guard.backward_slot(lambda node: local_derivatives(node))  # noqa: PLW0108
 
     _data: float
     _grad: float
@@ -178,9 +159,9 @@ class Value(Guarded):
     _operands: tuple[Value, ...]  # If there are more than two. Then _a and _b are unset.
     _row: Primitive
 
-    @usage(VALUE)
-    def __init__(self, data: SupportsFloat = MISSING, label: str = "") -> None:
-        self._data = as_number(data, "Value(data)")
+    @guard.usage(guard.VALUE)
+    def __init__(self, data: SupportsFloat = guard.MISSING, label: str = "") -> None:
+        self._data = guard.as_number(data, "Value(data)")
         self._grad = 0.0
         self._a = self._b = None
         self._row = ops.LEAF
@@ -207,7 +188,7 @@ class Value(Guarded):
         """Whether the operation is at its kink, where it has no slope but a choice of them."""
         return self._row.side(*(parent._data for parent in self.parents)) == 1
 
-    @usage(BACKWARD)
+    @guard.usage(guard.BACKWARD)
     def backward(self) -> None:
         """Add ∂self/∂leaf to the ``grad`` of every leaf, and set ``grad`` of the nodes between.
 
@@ -218,7 +199,8 @@ class Value(Guarded):
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
-        fast_engine.add_gradients(fast_engine.sweep(self, adjoints))  # the sums of adjoints(self)
+        totals = fast_engine.sweep(self, adjoints)  # the sums that adjoints(self) makes, faster
+        fast_engine.add_gradients(totals)
 
     def zero_grad(self) -> None:
         """Set ``grad`` to 0.0 in the whole graph under this node."""
@@ -265,8 +247,8 @@ def power(a: Operand, b: Operand) -> Value:
     return OPERATIONS["pow_of_number" if a._row is ops.CONSTANT else "pow"](a, b)
 
 
-@usage(TWO_OPERANDS)
-def maximum(a: Operand, b: Operand = MISSING) -> Value:
+@guard.usage(guard.TWO_OPERANDS)
+def maximum(a: Operand, b: Operand = guard.MISSING) -> Value:
     """The larger of a and b, as a node; the gradient goes to the larger one, ½ to each at a tie.
 
     Raises:
@@ -281,13 +263,9 @@ def maximum(a: Operand, b: Operand = MISSING) -> Value:
     return OPERATIONS["max"](as_operand(a, ops.MAX), b)
 
 
-@usage(TWO_OPERANDS)
-def minimum(a: Operand, b: Operand = MISSING) -> Value:
-    """The smaller of a and b, as a node; the gradient goes to the smaller one, ½ to each at a tie.
-
-    Raises:
-        TypeError: an operand is neither a Value nor a real number, or there are not two of them.
-        OverflowError: an operand is a number too large for a float.
+@guard.usage(guard.TWO_OPERANDS)
+def minimum(a: Operand, b: Operand = guard.MISSING) -> Value:
+    """The smaller of a and b, as a node, like ``maximum``.
 
     Example:
         >>> minimum(Value(2.0), 3.0).data
@@ -305,7 +283,7 @@ def topological_order(J: Value) -> list[Value]:
         [1.0, 's_c', '+', 's', '-']
     """
     order: dict[Value, None] = {}
-    path = [as_node(J, "topological_order(J)")]  # a loop, for a graph may be deeper than recursion
+    path = [guard.as_node(J, "topological_order(J)")]  # not recursive: a graph may be deep
     while path:
         node = path[-1]
         if new := [parent for parent in node.parents if parent not in order]:
@@ -330,9 +308,9 @@ def local_derivatives(node: Value) -> tuple[float, ...]:
     try:
         operands = [parent._data for parent in node.parents]
         slopes = node._row.partials(FLOATS, *operands, node._data)
-        check_slopes(slopes, node)
+        guard.check_slopes(slopes, node)
     except (ArithmeticError, ValueError) as error:
-        raise slope_error(error, node) from error.__cause__
+        raise guard.slope_error(error, node) from error.__cause__
     return slopes
 
 
