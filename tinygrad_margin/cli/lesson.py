@@ -9,6 +9,7 @@ J = max(Δ + s_c − s, 0)   at Δ = 1, s_c = 0.5, s = 0.3
 from __future__ import annotations
 
 from fractions import Fraction
+from textwrap import indent
 
 from tinygrad_margin.calculus import grad
 from tinygrad_margin.engine import Value
@@ -34,19 +35,19 @@ def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
     order = [step.node for step in reversed(walk)]
     names = walk[0].names
     z = J.parents[0].data
-    forward = [_forward(node, names) for node in order if node.parents]
-    backward = [str(step) for step in walk if step.contributions]
+    forward = "\n".join(_forward(node, names) for node in order if node.parents)
+    backward = "\n".join(str(step) for step in walk if step.contributions)
     slopes = [number(x, signed=True) for x in grad(J, [true, corrupted])]
     text = f"""\
 J = max(Δ + s_c − s, 0)   at Δ = {_digits(delta)}, s_c = {_digits(s_c)}, s = {_digits(s)}
 
 The graph, forward: each node from its operands
-{_indented(forward)}
+{indent(forward, "  ")}
 
 {_regime(z, s, s_c, delta)}
 
 The gradient's way back, node by node, from ∂J/∂J = 1
-{_indented(backward)}
+{indent(backward, "  ")}
 
 So ∂J/∂s = {slopes[0]} and ∂J/∂s_c = {slopes[1]}.
 
@@ -103,8 +104,3 @@ def _regime(z: float, s: float, s_c: float, delta: float) -> str:
 def _digits(x: float) -> str:
     """A number with all the digits that a person may have typed."""
     return number(x, 15)
-
-
-def _indented(paragraphs: list[str]) -> str:
-    """Each line, two spaces in."""
-    return "\n".join("  " + line for text in paragraphs for line in text.splitlines())
