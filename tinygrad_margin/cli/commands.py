@@ -92,10 +92,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
-        run: Callable[[argparse.Namespace], int],
-        what: str,
-        *examples: str,
-        output: tuple[str, str] | None = None,
+        run: Callable[..., int], what: str, *examples: str, output: tuple[str, str] | None = None
     ) -> Callable[..., argparse.Action]:
         name = run.__name__.removeprefix("_")
         epilog = "\n  ".join(["examples:", *(f"%(prog)s {example}" for example in examples)])
@@ -230,7 +227,3 @@ def _complain(parser: argparse.ArgumentParser, error: BaseException | str, statu
             message = " ".join(str(error).split())
             print(f"{parser.prog}: {message}", file=sys.stderr, flush=True)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,12 +12,12 @@ cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. It is never run as Pyth
 from __future__ import annotations
 
 import ast
-import difflib
 import math
+import operator
 import re
 from collections.abc import Callable, Container, Mapping
 
-from tinygrad_margin.engine import OPERATIONS, Value, constant, power
+from tinygrad_margin.engine import OPERATIONS, Value, constant
 from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.ops import TABLE
 
@@ -26,13 +26,10 @@ MAX_LENGTH = 10_000
 FUNCTIONS: dict[str, tuple[int, Callable[..., Value]]] = {
     row.name: (row.arity, OPERATIONS[row.name]) for row in TABLE.values() if row.name == row.symbol
 }
-_OPERATORS: dict[type[ast.operator], Callable[..., Value]] = {
-    ast.Add: OPERATIONS["add"],
-    ast.Sub: OPERATIONS["sub"],
-    ast.Mult: OPERATIONS["mul"],
-    ast.Div: OPERATIONS["div"],
-    ast.Pow: power,
-}
+_OPERATORS: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}  # fmt: skip
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<call>[^\W\d²³]\w*(?=\s*\())\s*\(|(?P<name>[^\W\d²³][^\W²³]*)"
@@ -41,8 +38,7 @@ _TOKEN = re.compile(
 _HINTS = {"^": "a power is written **", "²": "a power is written **", "³": "a power is written **",
           "−": "minus is written -", "×": "times is written *", "·": "times is written *",
           "[": "use parentheses", "{": "use parentheses", "=": "a formula has no ="}  # fmt: skip
-# What Python's parser sees of each token: it has the same width for all, and so a column tells
-# which token is there. A name may be anything then, a keyword too, and no number is too long.
+# Python parses "1  +  x  " in place of "0.5+lambda": any name will do, and columns tell tokens.
 _WIDTH = 3
 _SLOTS = {"number": "1", "name": "x", "call": "x("}
 
@@ -62,12 +58,8 @@ def evaluate(formula: str, values: Mapping[str, float]) -> Value:
         The root. Each name is one leaf with that label; each number in the formula is a constant.
 
     Raises:
-        FormulaError: the formula cannot be read, or a name has no value, or a value has no name.
+        FormulaError: the formula cannot be read, a name has no value, or a value is not used.
         ValueError, ZeroDivisionError, OverflowError: an operation is not defined at this point.
-
-    Example:
-        >>> evaluate("-x**2", {"x": 3.0}).data
-        -9.0
     """
     if len(formula) > MAX_LENGTH:
         raise FormulaError(f"a formula of {len(formula):,} characters; {MAX_LENGTH:,} is the most")
@@ -93,9 +85,9 @@ def evaluate(formula: str, values: Mapping[str, float]) -> Value:
             case ast.Call():
                 arity, function = FUNCTIONS[token["call"]]
                 if len(tree.args) != arity:
-                    operands = "1 operand" if arity == 1 else f"{arity} operands"
-                    raise _error(token, f"{token['call']} takes {operands}; got {len(tree.args)}")
-                nodes[tree] = function(*(nodes[operand] for operand in tree.args))
+                    takes = f"{token['call']} takes {arity} operand{'s' * (arity > 1)}"
+                    raise _error(token, f"{takes}; got {len(tree.args)}")
+                nodes[tree] = function(*[nodes[operand] for operand in tree.args])
             case ast.Tuple():
                 raise _error(token, "only the operands of a function are separated by commas")
     for name in leaves.keys() - {token["name"] for token in tokens}:
@@ -128,9 +120,7 @@ def _tokens(formula: str, names: Container[str]) -> list[re.Match[str]]:
         if kind == "name" and text not in names:
             raise _error(token, "{0} has no value: give {0}=NUMBER".format(one_line(text)))
         if kind == "call" and text not in FUNCTIONS:
-            near = difflib.get_close_matches(text[:40], FUNCTIONS, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(FUNCTIONS)}"
-            raise _error(token, f"no such function; {hint}")
+            raise _error(token, f"no such function; there are {', '.join(FUNCTIONS)}")
         after_operand = kind in ("number", "name") or text == ")"
         tokens.append(token)
     return tokens
@@ -151,6 +141,5 @@ def _error(token: re.Match[str], why: str) -> FormulaError:
     """An error that points at a token and says what is wrong there."""
     text, (start, end) = token.string, token.span(str(token.lastgroup))
     before = ("…" if start > 30 else "") + text[max(0, start - 30) : start]
-    after = text[end : end + 30] + ("…" if end + 30 < len(text) else "")
-    where = one_line(f"{before} >>>{text[start:end][:40]}<<< {after}", 200)
+    where = one_line(f"{before} >>>{text[start:end][:40]}<<< {one_line(text[end:], 30)}", 200)
     return FormulaError(f"at character {start + 1} of the formula: {why}: {where}")

@@ -21,13 +21,9 @@ from tinygrad_margin.views.notation import format_operation, number
 
 
 def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
-    """The lesson at the given scores.
+    """The lesson at the given scores: its text, and J, the graph that it is about.
 
-    Returns:
-        The text, and J, the graph that it speaks of.
-
-    Raises:
-        ValueError: delta is negative or not finite.
+    Raises ValueError if delta is negative or not finite.
     """
     true, corrupted = Value(s, "s"), Value(s_c, "s_c")
     J = margin_loss(true, corrupted, delta)
@@ -67,13 +63,13 @@ Nobody sets the derivative to zero
 
 
 def _forward(node: Value, names: dict[Value, str]) -> str:
-    """One node's computation, in names and in numbers."""
+    """How a node is computed, in names and in numbers."""
     numbers = format_operation(node.op, [_digits(parent.data) for parent in node.parents])
     return f"{names[node]} = {node_formula(node, names)} = {numbers} = {_digits(node.data)}"
 
 
 def _regime(z: float, s: float, s_c: float, delta: float) -> str:
-    """Which side of the kink the point is on, and what follows."""
+    """Whether the margin is violated, met or at the kink, and what follows."""
     lead = f"s − s_c = {_digits(s - s_c)}"
     if z > 0.0:
         text = (
@@ -102,5 +98,5 @@ def _regime(z: float, s: float, s_c: float, delta: float) -> str:
 
 
 def _digits(x: float) -> str:
-    """A number with all the digits that a person may have typed."""
+    """A number, with all the digits that a person may type."""
     return number(x, 15)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import code
 import importlib
-import io
 import linecache
 import os
 import re
@@ -25,7 +24,6 @@ from typing import Any, TypeVar
 from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.views.draw import Picture, save
-from tinygrad_margin.views.render import write_whole
 
 _Output = TypeVar("_Output", bound=Any)
 _PACKAGE = Path(__file__).parents[1]
@@ -39,14 +37,7 @@ def demos() -> dict[str, Path]:
 
 
 def find_demo(name: str) -> Path:
-    """The file of a demo.
-
-    Args:
-        name: a demo's name or number, or a file.
-
-    Raises:
-        ValueError: there is no such demo.
-    """
+    """The file of a demo, from its name, number or file. Raises ValueError if there is none."""
     if Path(name).is_file():
         return Path(name)
     known = demos()
@@ -85,9 +76,7 @@ def save_output(output: _Output, name: str) -> _Output:
     elif isinstance(output, Page):
         output.save(folder / name)
     else:
-        image = io.BytesIO()
-        output.savefig(image, format=name.rpartition(".")[2], dpi=150)
-        write_whole(folder / name, image.getvalue())
+        output.savefig(folder / name, dpi=150)
     print(f"({folder / name})")
     return output
 
@@ -103,12 +92,7 @@ def load_pyplot() -> Any:
 
 
 def show_progress(text: str, *, last: bool = False) -> None:
-    """Show how far a demo has come. A terminal shows each text in place of the one before.
-
-    Args:
-        text: the text.
-        last: whether this is the last text, the only one that is shown without a terminal.
-    """
+    """Show a text in place of the one before; without a terminal, show the last one only."""
     is_terminal = sys.stdout.isatty()
     if last or is_terminal:
         print(f"\r{text}\x1b[K" if is_terminal else text, end="\n" if last else "", flush=True)
@@ -117,14 +101,8 @@ def show_progress(text: str, *, last: bool = False) -> None:
 def play(path: Path, out: Path | None = None) -> bool:
     """Play a demo: show a cell, wait for Enter, run it. At the end the user gets a Python prompt.
 
-    Without a terminal the demo runs to the end.
-
-    Args:
-        path: the script.
-        out: the folder for its pictures.
-
-    Returns:
-        False if a cell raised an error, whose traceback is shown.
+    Without a terminal it runs straight through. The pictures go to the folder ``out``.
+    Returns False if a cell raised an error; its traceback is shown.
     """
     cells = split_cells(path.read_text("utf-8-sig"))
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
@@ -167,13 +145,9 @@ def _run_cells(cells: list[str], name: str, namespace: dict[str, Any]) -> str:
 
 
 def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
-    """Go through a sweep: Enter does a step, b takes it back, d draws, r runs to the end.
+    """Go through a sweep: Enter does a step, b takes it back, d draws into the file ``picture``.
 
-    Without a terminal the sweep runs to the end.
-
-    Args:
-        sweep: the sweep.
-        picture: the file that d draws into.
+    Without a terminal it runs straight through.
     """
     if not _is_interactive():
         print(*sweep.run(), sep="\n")
