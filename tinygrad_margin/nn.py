@@ -22,11 +22,18 @@ from typing import Any, NoReturn
 from tinygrad_margin.engine import MISSING, Operand, Value
 from tinygrad_margin.guard.text import listed
 
+__all__ = ["MLP", "Layer", "Module", "Neuron", "WindowScorer"]
+
 _ACTIVATIONS = {"tanh": Value.tanh, "sigmoid": Value.sigmoid, "relu": Value.relu}
 
 
 class Module:
-    """The base class of everything that has parameters. A subclass defines ``parameters``."""
+    """The base class of everything that has parameters. A subclass defines ``parameters``.
+
+    Example:
+        >>> isinstance(Neuron(2), Module), len(Neuron(2).parameters())
+        (True, 3)
+    """
 
     def parameters(self) -> list[Value]:
         """All parameters, always in the same order."""
@@ -121,7 +128,7 @@ class MLP(Module):
         nouts: the number of neurons of each layer, a list.
 
     Raises:
-        ValueError, TypeError: nin or an entry of nouts is below 1; nouts is not a list, or empty.
+        ValueError, TypeError: a number is below 1; nouts is empty, or not a list.
 
     Example:
         >>> net = MLP(2, [16, 16, 1])
@@ -130,12 +137,14 @@ class MLP(Module):
     """
 
     def __init__(self, nin: int, nouts: Sequence[int] = MISSING, *rest: NoReturn) -> None:
-        sizes = list(pairwise([nin, *nouts])) if isinstance(nouts, Iterable) else []
-        if rest or not sizes:
+        if rest or not isinstance(nouts, Iterable):
             got = "nothing" if nouts is MISSING else f"{type(nouts).__name__} {nouts!r:.60}"
             got = listed(nouts, *rest) if rest else got
             raise TypeError("nouts of an MLP is a list, the number of neurons of each layer: "
                             f"MLP(2, [4, 1]); got {got}")  # fmt: skip
+        sizes = list(pairwise([nin, *nouts]))
+        if not sizes:
+            raise ValueError("an MLP has at least one layer: MLP(2, [4, 1]); got an empty nouts")
         self.layers = [Layer(*size, nonlin=size is not sizes[-1]) for size in sizes]
 
     def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Any:
