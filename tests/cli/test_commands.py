@@ -147,7 +147,7 @@ def test_draw(capsys, folder):
 def test_what_the_machine_refuses_is_status_1(capsys, folder):
     assert "folder" in complaint(capsys, "draw", "1", "-o", "nowhere/x.svg", status=1)
     (folder / "file").write_text("")
-    assert "file" in complaint(capsys, "lesson", "--out", "file", status=1)
+    assert "folder; file is a file" in complaint(capsys, "lesson", "--out", "file", status=1)
 
 
 def test_an_unwritable_folder_is_status_1(capsys, folder, monkeypatch):

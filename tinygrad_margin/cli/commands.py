@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except FileExistsError as error:
+        return _complain(parser, f"--out takes a folder; {error.filename} is a file", 1)
     except (OSError, RenderError) as error:
         return _complain(parser, error, 1)
     except (ValueError, ArithmeticError) as error:
