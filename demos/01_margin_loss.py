@@ -17,7 +17,7 @@ from tinygrad_margin import (
     page,
     topological_order,
 )  # fmt: skip
-from tinygrad_margin.cli.player import keep
+from tinygrad_margin.cli.player import save_output
 
 # %% J is a graph
 # Let us build J at s = 0.3 and s_c = 0.5. A Value is a number that remembers how it was computed.
@@ -27,7 +27,7 @@ J = margin_loss(s, s_c)
 print("J =", J.data, "and its nodes are:")
 for node in topological_order(J):
     print("  ", node.label or node.op or "a constant", "=", node.data)
-keep(draw(J), "01-violated.svg")
+save_output(draw(J), "01-violated.svg")
 
 # %% The way back, one node at a time
 # To differentiate J, start at J, where ∂J/∂J = 1, and walk back along the arrows. At each node,
@@ -56,7 +56,7 @@ s, s_c = Value(2.0, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
 print(ReverseSweep(J).step())
 print("∂J/∂s and ∂J/∂s_c:", grad(J, [s, s_c]))
-keep(draw(J), "01-met.svg")
+save_output(draw(J), "01-met.svg")
 
 # %% At the kink
 # And exactly in between, at s = 1.5? On one side the slope in s is −1, on the other 0, so at this
@@ -65,7 +65,7 @@ keep(draw(J), "01-met.svg")
 s, s_c = Value(1.5, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
 print(explain(J, s))
-keep(draw(J), "01-kink.svg")
+save_output(draw(J), "01-kink.svg")
 
 # %% Drag it yourself
 # All three at once: a page for a browser, with a slider for s, for s_c and for Δ. Drag s to the
@@ -73,7 +73,7 @@ keep(draw(J), "01-kink.svg")
 # go out. The arrow keys step through the sweep.
 s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
-keep(page(J, title="J = max(Δ + s_c − s, 0)"), "01-margin.html")
+save_output(page(J, title="J = max(Δ + s_c − s, 0)"), "01-margin.html")
 
 # %% What to take home
 # ∂J/∂s = −1 and ∂J/∂s_c = +1 where the margin is violated, and 0 where it is met. The derivatives

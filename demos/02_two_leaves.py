@@ -2,7 +2,7 @@
 # In J = max(Δ + s_c − s, 0) the scores s and s_c are leaves: nothing in this graph says where they
 # came from. Two leaves are as independent as two numbers on a sheet of paper.
 from tinygrad_margin import Value, beside, depends_on, explain, grad, margin_loss, page, paths
-from tinygrad_margin.cli.player import keep
+from tinygrad_margin.cli.player import save_output
 
 s, s_c = Value(0.3, "s"), Value(0.5, "s_c")
 J = margin_loss(s, s_c)
@@ -35,11 +35,11 @@ print(explain(J, s))
 
 # %% Side by side
 # On one side two leaves, on the other the same formula with one more edge, from s to s_c.
-keep(beside({"s and s_c are leaves": two_leaves, "s_c = s/2": J}), "02-side-by-side.svg")
+save_output(beside({"s and s_c are leaves": two_leaves, "s_c = s/2": J}), "02-side-by-side.svg")
 
 # %% Drag it yourself
 # On this page s is the only score to drag, and s_c moves along. ∂J/∂s is −1/2, not −1.
-keep(page(J, title="J = max(Δ + s_c − s, 0), where s_c = s/2"), "02-one-edge-more.html")
+save_output(page(J, title="J = max(Δ + s_c − s, 0), where s_c = s/2"), "02-one-edge-more.html")
 
 # %% The graph decides
 # −1 + 1/2 = −1/2. The formula for J is the same, and so are the names; the graph is another one.

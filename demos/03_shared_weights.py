@@ -3,7 +3,7 @@
 # window "museums in Paris are amazing" (a place in the middle), and with the corrupted window
 # "not all museums in Paris". Each word is a small vector, and a window is five of them in a row.
 from tinygrad_margin import Value, depends_on, draw, explain, grad, margin_loss, page
-from tinygrad_margin.cli.player import keep
+from tinygrad_margin.cli.player import save_output
 from tinygrad_margin.nn import WindowScorer
 
 vectors = {
@@ -68,7 +68,7 @@ s = tiny(inputs("museums in Paris are amazing", "x_"))
 s_c = tiny(inputs("not all museums in Paris", "x_c"))
 J = margin_loss(s, s_c)
 print(explain(J, tiny.U[0]))
-keep(draw(J), "03-shared-weights.svg")
+save_output(draw(J), "03-shared-weights.svg")
 
 # %% Drag it yourself
 # Drag U_1, a weight that both scores share: both s and s_c move, and J with them. Point at its box
@@ -78,7 +78,7 @@ tiny = WindowScorer(n_inputs=3, n_hidden=1, seed=1)
 s = tiny([small["in"], small["Paris"], small["are"]])
 s_c = tiny([small["not"], small["all"], small["museums"]])
 J = margin_loss(s, s_c)
-keep(page(J, title="Two windows, one network"), "03-shared-weights.html")
+save_output(page(J, title="Two windows, one network"), "03-shared-weights.html")
 
 # %% What to take home
 # The student was right that the two scores have something in common. It is the weights, and there

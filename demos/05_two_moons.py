@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from tinygrad_margin import Tape, Value, draw, topological_order
-from tinygrad_margin.cli.player import keep, plots, progress
+from tinygrad_margin.cli.player import load_pyplot, save_output, show_progress
 from tinygrad_margin.nn import MLP
 
 # %% The points
@@ -36,7 +36,7 @@ for i, w in enumerate(small.parameters(), 1):
 x_1, x_2, y_i = Value(0.5, "x_1"), Value(-0.2, "x_2"), Value(1.0, "y")
 s = small([x_1, x_2])
 s.label = "s"
-keep(draw((1 - y_i * s).relu()), "05-in-miniature.svg")
+save_output(draw((1 - y_i * s).relu()), "05-in-miniature.svg")
 
 # %% The graph of one point
 # The network itself has the same shape, only more of it. It is built once, from Values, and each of
@@ -46,7 +46,7 @@ net = MLP(2, [16, 16, 1])
 s = net([x_1, x_2])
 loss = (1 - y_i * s).relu()
 print(len(topological_order(loss)), "nodes")
-keep(draw(loss, max_nodes=1000), "05-one-point.svg")
+save_output(draw(loss, max_nodes=1000), "05-one-point.svg")
 
 # %% Record it
 # The mean loss of the points is one part of what we minimize, L2 the other. A weight is the same
@@ -69,7 +69,7 @@ for k in range(100):
     pull = pull / 100  # of the mean
     history.append([losses.mean(), size, np.sum(losses < 1), np.sum(losses == 0), abs(pull).max()])
     theta = theta - (1 - 0.9 * k / 100) * (pull + shrink)
-    progress(f"step {k}: loss {losses.mean() + size:.4f}", last=k == 99)
+    show_progress(f"step {k}: loss {losses.mean() + size:.4f}", last=k == 99)
 seconds = time.perf_counter() - start
 mean_loss, l2, right, met, pulls = np.array(history).T
 
@@ -107,7 +107,7 @@ print(f"y·s = {margins[least]:.4f}, J = {J.data}, "
 # The hinge falls by leaps, for the steps are large; L2 hardly moves. Below: ever more points have
 # met their margin, and only the others pull. When the last one has, the curve ends: 0 has no place
 # on this axis.
-plt = plots()
+plt = load_pyplot()
 if plt is not None:
     figure, (above, below) = plt.subplots(2, figsize=(6.4, 4.8), sharex=True, layout="constrained")
     above.semilogy(np.where(mean_loss > 0, mean_loss, np.nan), color="#c0392b", label="mean hinge")
@@ -119,7 +119,7 @@ if plt is not None:
     above.set(ylabel="loss", title="Two moons: the two parts of the loss")
     above.legend(loc="lower left")
     below.set(xlabel="step", ylabel="margins met", ylim=(0, 105))
-    keep(figure, "05-loss.png")
+    save_output(figure, "05-loss.png")
 
 # %% Where the margin lies
 # The score is 0 on the boundary. Between the lines −1 and +1 a margin is violated, whichever the
@@ -138,4 +138,4 @@ if plt is not None:
                      label=f"y = {side:+d}".replace("-", "−"))  # fmt: skip
     axes.set(title="The score of the network", xlabel="x₁", ylabel="x₂")
     axes.legend(loc="upper right")
-    keep(figure, "05-boundary.png")
+    save_output(figure, "05-boundary.png")

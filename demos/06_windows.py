@@ -8,7 +8,7 @@ from importlib.resources import files
 import numpy as np
 
 from tinygrad_margin import Tape, Value, margin_loss
-from tinygrad_margin.cli.player import keep, plots, progress
+from tinygrad_margin.cli.player import load_pyplot, save_output, show_progress
 from tinygrad_margin.nn import WindowScorer
 
 # %% The sentences
@@ -89,7 +89,7 @@ def train(training, held_out, rng, name, epochs=40):
             for p, d, v in zip((theta, vectors), (d_theta / n, d_vectors / n), speed):
                 v += d * d
                 p -= 0.1 * d / np.sqrt(v)
-        progress(f"{name}, epoch {epoch + 1}: loss {total / len(pairs):.4f}",
+        show_progress(f"{name}, epoch {epoch + 1}: loss {total / len(pairs):.4f}",
                  last=epoch == epochs - 1)  # fmt: skip
     pairs = [pair for i in held_out for pair in pairs_of(sentences[i], rng)]
     true, corrupted = (look_up(windows) for windows in zip(*pairs))
@@ -169,8 +169,8 @@ for title, rows in (("best", order[::-1][:4]), ("worst", order[:4])):
 # %% As a picture
 # Every held-out pair is a dot, and a cross where the corrupted twin won, left of 0. Right of the
 # dashed line is the margin that training asked for. Up and down means nothing within a row.
-if plots() is not None:
-    figure, axes = plots().subplots(figsize=(7, 3), layout="constrained")
+if load_pyplot() is not None:
+    figure, axes = load_pyplot().subplots(figsize=(7, 3), layout="constrained")
     height = known + np.random.default_rng(0).uniform(-0.3, 0.3, n)
     axes.scatter(margins[wins], height[wins], s=14, color="#2f66b3")
     axes.scatter(margins[~wins], height[~wins], s=28, color="#c0392b", marker="x")
@@ -182,4 +182,4 @@ if plots() is not None:
     )
     axes.set(xlabel="s − s_c of held-out pairs", ylim=(-0.5, 1.5),
              title=f"{share:.0%} of true windows outscore their corrupted twins")  # fmt: skip
-    keep(figure, "06-margins.png")
+    save_output(figure, "06-margins.png")

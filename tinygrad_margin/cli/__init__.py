@@ -1,4 +1,4 @@
-"""The command line: the lesson, formulas as pictures and pages, demos cell by cell.
+"""The command line: the lesson, pictures and pages of formulas, and the demos.
 
 >>> from tinygrad_margin.cli import main
 >>> main(["demo"])                                      # doctest: +ELLIPSIS

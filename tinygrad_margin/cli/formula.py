@@ -1,206 +1,145 @@
-"""A formula typed by a person, as a graph.
+"""Turn a formula, typed as text, into a graph.
 
     >>> from tinygrad_margin.cli.formula import evaluate
     >>> J = evaluate("max(1 + s_c - s, 0)", {"s": 0.3, "s_c": 0.5})
     >>> J.data, J.op
     (1.2, 'max')
 
-The formula is read, never run as Python. It may hold numbers, names, ``+ - * / **``, parentheses
-and the functions of the table: abs, cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh.
+A formula may hold numbers, names, ``+ - * / **``, parentheses and the functions of the table: abs,
+cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. It is never run as Python code.
 """
 
 from __future__ import annotations
 
-import difflib
+import ast
 import math
+import operator
 import re
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Container, Mapping
 
-from tinygrad_margin.engine import OPERATIONS, Value, constant, power
+from tinygrad_margin.engine import OPERATIONS, Value, constant
 from tinygrad_margin.guard import one_line
 from tinygrad_margin.ops import TABLE
 
 MAX_LENGTH = 10_000
-MAX_DEPTH = 100
 
 FUNCTIONS: dict[str, tuple[int, Callable[..., Value]]] = {
     row.name: (row.arity, OPERATIONS[row.name]) for row in TABLE.values() if row.name == row.symbol
 }
+_OPERATORS: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}  # fmt: skip
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
+    r"|(?P<call>[^\W\d²³]\w*(?=\s*\())\s*\(|(?P<name>[^\W\d²³][^\W²³]*)"
+    r"|(?P<sign>\*\*|[-+*/(),])|(?P<end>\Z)|(?P<unknown>.))"
+)
+_HINTS = {"^": "a power is written **", "²": "a power is written **", "³": "a power is written **",
+          "−": "minus is written -", "×": "times is written *", "·": "times is written *",
+          "[": "use parentheses", "{": "use parentheses", "=": "a formula has no ="}  # fmt: skip
+# Python parses "1  +  x  " in place of "0.5+lambda": any name will do, and columns tell tokens.
+_WIDTH = 3
+_SLOTS = {"number": "1", "name": "x", "call": "x("}
 
 
 class FormulaError(ValueError):
     """The formula cannot be read; the message says where and why."""
 
 
-class _Token(NamedTuple):
-    kind: str  # "number", "name", "sign" or "end"
-    text: str
-    at: int
-
-
-# Binding powers. A sign binds less than a power, −x² = −(x²), and more than a product.
-_INFIX = {"+": 1, "-": 1, "*": 2, "/": 2, "**": 4}
-_PREFIX = 3
-_APPLY: dict[str, Callable[[Value, Value], Value]] = {
-    "+": OPERATIONS["add"],
-    "-": OPERATIONS["sub"],
-    "*": OPERATIONS["mul"],
-    "/": OPERATIONS["div"],
-    "**": power,
-}
-_TOKEN = re.compile(
-    r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[^\W\d]\w*)"
-    r"|(?P<sign>\*\*|[-+*/(),])|(?P<space>\s+)"
-)
-_HINTS = {"^": "a power is written **", "−": "minus is written -", "×": "times is written *",
-          "·": "times is written *", "[": "use parentheses", "{": "use parentheses",
-          "=": "a formula has no ="}  # fmt: skip
-
-
 def evaluate(formula: str, values: Mapping[str, float]) -> Value:
     """The graph of a formula at the given values.
 
     Args:
-        formula: at most 10,000 characters, nested at most 100 deep.
-        values: a number for every name in the formula.
+        formula: at most 10,000 characters.
+        values: a number for each name in the formula.
 
     Returns:
-        The root. Every name is one leaf, labelled so; every number written is a constant.
+        The root. Each name is one leaf with that label; each number in the formula is a constant.
 
     Raises:
-        FormulaError: the formula cannot be read, or a name has no value or is not used.
-        ValueError, ZeroDivisionError, OverflowError: a point outside an operation's domain.
+        FormulaError: the formula cannot be read, a name has no value, or a value is not used.
+        ValueError, ZeroDivisionError, OverflowError: an operation is not defined at this point.
     """
     if len(formula) > MAX_LENGTH:
         raise FormulaError(f"a formula of {len(formula):,} characters; {MAX_LENGTH:,} is the most")
     leaves = {name: Value(x, name) for name, x in values.items()}
-    reader = _Reader(formula, leaves)
-    root = reader.formula()
-    unused = [name for name in leaves if name not in reader.used]
-    if unused:
-        name = one_line(unused[0])
-        raise FormulaError(f"{name} has a value but is not in the formula {_short(formula)}")
-    return root
+    tokens = _tokens(formula, leaves)
+    root = _parse(tokens)
+    nodes: dict[ast.AST, Value] = {}
+    for tree in reversed(list(ast.walk(root))):  # operands before the operations on them
+        token = tokens[getattr(tree, "col_offset", 0) // _WIDTH]
+        match tree:
+            case ast.Constant():
+                nodes[tree] = constant(float(token["number"]))
+            case ast.Name() if token["name"]:
+                nodes[tree] = leaves[token["name"]]
+            case ast.UnaryOp(op=ast.UAdd()):
+                nodes[tree] = nodes[tree.operand]
+            case ast.UnaryOp(operand=ast.Constant()):  # -2 is a number, not an operation on 2
+                nodes[tree] = constant(-nodes[tree.operand].data)
+            case ast.UnaryOp():
+                nodes[tree] = -nodes[tree.operand]
+            case ast.BinOp():
+                nodes[tree] = _OPERATORS[type(tree.op)](nodes[tree.left], nodes[tree.right])
+            case ast.Call():
+                arity, function = FUNCTIONS[token["call"]]
+                if len(tree.args) != arity:
+                    takes = f"{token['call']} takes {arity} operand{'s' * (arity > 1)}"
+                    raise _error(token, f"{takes}; got {len(tree.args)}")
+                nodes[tree] = function(*[nodes[operand] for operand in tree.args])
+            case ast.Tuple():
+                raise _error(token, "only the operands of a function are separated by commas")
+    for name in leaves.keys() - {token["name"] for token in tokens}:
+        raise FormulaError(
+            f"{one_line(name)} has a value but is not in the formula {one_line(formula, 60)!r}"
+        )
+    return nodes[root]
 
 
-def _short(formula: str) -> str:
-    """A formula in a message."""
-    return repr(formula if len(formula) <= 60 else formula[:59] + "…")
+def _tokens(formula: str, names: Container[str]) -> list[re.Match[str]]:
+    """The tokens of a formula, each in a place where it may be, each name with a value."""
+    tokens = []
+    after_operand = False
+    for token in _TOKEN.finditer(formula):
+        kind = str(token.lastgroup)
+        text = token[kind]
+        opens = kind in _SLOTS or text == "("
+        if kind == "unknown":
+            raise _error(token, _HINTS.get(text, "a formula has no such character"))
+        if after_operand and opens:
+            raise _error(token, "expected an operator or the end")
+        if not after_operand and not opens and text not in ("+", "-"):
+            raise _error(token, "expected a number, a name or '('")
+        if kind == "end":
+            break
+        if kind == "number" and math.isinf(float(text)):
+            raise _error(token, "too large a number")
+        if kind == "name" and text in FUNCTIONS:
+            raise _error(token, f"{text} is a function: {text}(…)")
+        if kind == "name" and text not in names:
+            raise _error(token, "{0} has no value: give {0}=NUMBER".format(one_line(text)))
+        if kind == "call" and text not in FUNCTIONS:
+            raise _error(token, f"no such function; there are {', '.join(FUNCTIONS)}")
+        after_operand = kind in ("number", "name") or text == ")"
+        tokens.append(token)
+    return tokens
 
 
-class _Reader:
-    """Reads a formula from left to right: precedence climbing."""
+def _parse(tokens: list[re.Match[str]]) -> ast.expr:
+    """The syntax tree. A node's column, divided by the width of a slot, is the token's index."""
+    slots = (_SLOTS.get(str(token.lastgroup), token["sign"]) for token in tokens)
+    try:
+        return ast.parse("".join(f"{slot:{_WIDTH}}" for slot in slots), mode="eval").body
+    except SyntaxError as error:  # only parentheses can be wrong by now
+        raise _error(tokens[((error.offset or 1) - 1) // _WIDTH], error.msg) from None
+    except (MemoryError, RecursionError):
+        raise FormulaError("the formula is too long, or nested too deeply") from None
 
-    def __init__(self, formula: str, leaves: Mapping[str, Value]) -> None:
-        self.text = formula
-        self.leaves = leaves
-        self.used: set[str] = set()
-        self.depth = 0
-        self.end = 0
-        self.token = self.read()
 
-    def formula(self) -> Value:
-        """The whole text."""
-        root = self.expression(0)
-        if self.token.kind != "end":
-            self.fail("expected an operator or the end")
-        return root
-
-    def fail(self, why: str, token: _Token | None = None) -> NoReturn:
-        """Point at a token and say what is wrong with it."""
-        token = token or self.token
-        text, start, end = self.text, token.at, token.at + len(token.text)
-        before = ("…" if start > 30 else "") + text[max(0, start - 30) : start]
-        after = text[end : end + 30] + ("…" if end + 30 < len(text) else "")
-        where = f"{before} >>>{token.text[:40]}<<< {after}"
-        where = "".join(c if c.isprintable() else " " for c in where).strip()
-        raise FormulaError(f"at character {start + 1} of the formula: {why}: {where}")
-
-    def read(self) -> _Token:
-        """The next token."""
-        match = _TOKEN.match(self.text, self.end)
-        while match and match.lastgroup == "space":
-            self.end = match.end()
-            match = _TOKEN.match(self.text, self.end)
-        if match:
-            token = _Token(str(match.lastgroup), match.group(), self.end)
-            self.end = match.end()
-            return token
-        if self.end == len(self.text):
-            return _Token("end", "", self.end)
-        character = self.text[self.end]
-        hint = _HINTS.get(character, "a formula has no such character")
-        self.fail(hint, _Token("sign", character, self.end))
-
-    def take(self, sign: str) -> None:
-        """Step over a sign that must come now."""
-        if self.token.text != sign:
-            self.fail(f"expected {sign!r}")
-        self.token = self.read()
-
-    def expression(self, weakest: int) -> Value:
-        """What stands here, as far as operators bind at least as strongly as ``weakest``."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            self.fail(f"nested deeper than {MAX_DEPTH}")
-        left = self.prefix()
-        while self.token.kind == "sign" and _INFIX.get(self.token.text, -1) >= weakest:
-            token = self.token
-            power = _INFIX[token.text]
-            self.token = self.read()
-            # a - b - c groups to the left, a ** b ** c to the right
-            right = self.expression(power if token.text == "**" else power + 1)
-            left = _APPLY[token.text](left, right)
-        self.depth -= 1
-        return left
-
-    def prefix(self) -> Value:
-        """A number, a name, a call, parentheses, or a sign before one of these."""
-        token = self.token
-        self.token = self.read()
-        if token.kind == "number":
-            if not math.isfinite(float(token.text)):
-                self.fail("too large a number", token)
-            return constant(float(token.text))
-        if token.kind == "name":
-            return self.call(token) if self.token.text == "(" else self.leaf(token)
-        if token.text == "(":
-            inner = self.expression(0)
-            self.take(")")
-            return inner
-        if token.text in ("-", "+"):
-            literal = self.token.kind == "number"
-            operand = self.expression(_PREFIX)
-            if token.text == "+":
-                return operand
-            return constant(-operand.data) if literal and not operand.parents else -operand
-        self.fail("expected a number, a name or '('", token)
-
-    def leaf(self, token: _Token) -> Value:
-        """A name."""
-        if token.text in FUNCTIONS:
-            self.fail(f"{token.text} is a function: {token.text}(…)", token)
-        if token.text not in self.leaves:
-            name = one_line(token.text)
-            self.fail(f"{name} has no value: give {name}=NUMBER", token)
-        self.used.add(token.text)
-        return self.leaves[token.text]
-
-    def call(self, token: _Token) -> Value:
-        """A function and its operands."""
-        if token.text not in FUNCTIONS:
-            near = difflib.get_close_matches(token.text[:40], FUNCTIONS, 1, 0.5)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(FUNCTIONS)}"
-            self.fail(f"no such function{hint}", token)
-        arity, function = FUNCTIONS[token.text]
-        self.take("(")
-        operands = [self.expression(0)]
-        while self.token.text == ",":
-            self.take(",")
-            operands.append(self.expression(0))
-        if len(operands) != arity:
-            self.fail(f"{token.text} takes {arity} operand{'s' * (arity > 1)}; got {len(operands)}",
-                      token)  # fmt: skip
-        self.take(")")
-        return function(*operands)
+def _error(token: re.Match[str], why: str) -> FormulaError:
+    """An error that points at a token and says what is wrong there."""
+    text, (start, end) = token.string, token.span(str(token.lastgroup))
+    before = ("…" if start > 30 else "") + text[max(0, start - 30) : start]
+    where = one_line(f"{before} >>>{text[start:end][:40]}<<< {one_line(text[end:], 30)}", 200)
+    return FormulaError(f"at character {start + 1} of the formula: {why}: {where}")

@@ -9,6 +9,7 @@ J = max(Δ + s_c − s, 0)   at Δ = 1, s_c = 0.5, s = 0.3
 from __future__ import annotations
 
 from fractions import Fraction
+from textwrap import indent
 
 from tinygrad_margin.calculus import grad
 from tinygrad_margin.engine import Value
@@ -20,13 +21,9 @@ from tinygrad_margin.views.notation import format_operation, number
 
 
 def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
-    """The lesson at the given scores.
+    """The lesson at the given scores: its text, and J, the graph that it is about.
 
-    Returns:
-        The text, and J, the graph that it speaks of.
-
-    Raises:
-        ValueError: delta is negative or not finite.
+    Raises ValueError if delta is negative or not finite.
     """
     true, corrupted = Value(s, "s"), Value(s_c, "s_c")
     J = margin_loss(true, corrupted, delta)
@@ -34,19 +31,19 @@ def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
     order = [step.node for step in reversed(walk)]
     names = walk[0].names
     z = J.parents[0].data
-    forward = [_forward(node, names) for node in order if node.parents]
-    backward = [str(step) for step in walk if step.contributions]
+    forward = "\n".join(_forward(node, names) for node in order if node.parents)
+    backward = "\n".join(str(step) for step in walk if step.contributions)
     slopes = [number(x, signed=True) for x in grad(J, [true, corrupted])]
     text = f"""\
 J = max(Δ + s_c − s, 0)   at Δ = {_digits(delta)}, s_c = {_digits(s_c)}, s = {_digits(s)}
 
 The graph, forward: each node from its operands
-{_indented(forward)}
+{indent(forward, "  ")}
 
 {_regime(z, s, s_c, delta)}
 
 The gradient's way back, node by node, from ∂J/∂J = 1
-{_indented(backward)}
+{indent(backward, "  ")}
 
 So ∂J/∂s = {slopes[0]} and ∂J/∂s_c = {slopes[1]}.
 
@@ -66,13 +63,13 @@ Nobody sets the derivative to zero
 
 
 def _forward(node: Value, names: dict[Value, str]) -> str:
-    """One node's computation, in names and in numbers."""
+    """How a node is computed, in names and in numbers."""
     numbers = format_operation(node.op, [_digits(parent.data) for parent in node.parents])
     return f"{names[node]} = {node_formula(node, names)} = {numbers} = {_digits(node.data)}"
 
 
 def _regime(z: float, s: float, s_c: float, delta: float) -> str:
-    """Which side of the kink the point is on, and what follows."""
+    """Whether the margin is violated, met or at the kink, and what follows."""
     lead = f"s − s_c = {_digits(s - s_c)}"
     if z > 0.0:
         text = (
@@ -101,10 +98,5 @@ def _regime(z: float, s: float, s_c: float, delta: float) -> str:
 
 
 def _digits(x: float) -> str:
-    """A number with all the digits that a person may have typed."""
+    """A number, with all the digits that a person may type."""
     return number(x, 15)
-
-
-def _indented(paragraphs: list[str]) -> str:
-    """Each line, two spaces in."""
-    return "\n".join("  " + line for text in paragraphs for line in text.splitlines())
