@@ -223,7 +223,7 @@ def table() -> str:
     in_browser = measure("recomputed", "tinygrad_margin") if shutil.which("chromium") else {}
     ours, theirs = size["tinygrad_margin"], size["micrograd"]
     rows = [
-        "| what | tinygrad_margin | micrograd 0.1.0 | ratio |",
+        "| measurement | tinygrad_margin | micrograd 0.1.0 | ratio |",
         "|---|---|---|---|",
         *(
             f"| value and gradient, {words} step | "
@@ -234,16 +234,16 @@ def table() -> str:
         f"| memory of a node | {ours['bytes']:.0f} bytes | {theirs['bytes']:.0f} bytes | "
         f"**{theirs['bytes'] / ours['bytes']:.1f}** |",
         *(
-            f"| a chain of {n:,} beside one of {n // 10:,} | {slower[f'{n}, on']:.1f} times as long; "
-            f"{slower[f'{n}, off']:.1f} with the collector off | recursion error | |"
+            f"| a chain of {n:,} compared with one of {n // 10:,} | "
+            f"{slower[f'{n}, on']:.1f} times as long; {slower[f'{n}, off']:.1f} with the collector off | recursion error | |"
             for n in CHAINS[1:]
         ),
-        f"| the margin picture as SVG, warm, quietest of five | {drawn[0]:.1f} ms | | |",
-        f"| the margin page, {written[0]['kB']:.0f} kB, warm, quietest of five | "
+        f"| the margin picture as SVG, warm, fastest of five | {drawn[0]:.1f} ms | | |",
+        f"| the margin page, {written[0]['kB']:.0f} kB, warm, fastest of five | "
         f"{written[0]['ms']:.1f} ms | | |",
         *(
-            f"| in the browser, {n} nodes: values and gradients; with what is in view redrawn; a "
-            f"frame while a slider is dragged, and how many take over 20 ms | {in_browser[n]:.2f} ms; "
+            f"| in the browser, {n} nodes: values and gradients; the same with redrawing; one frame "
+            f"while you drag a slider, and the share of frames over 20 ms | {in_browser[n]:.2f} ms; "
             f"{in_browser[f'{n}, drawn']:.1f} ms; {in_browser[f'{n}, frame']:.1f} ms, "
             f"{in_browser[f'{n}, late']:.0f} % | | |"
             for n in in_browser
@@ -253,7 +253,7 @@ def table() -> str:
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     return "\n".join(
         [f"{machine}, {os.cpu_count()} cores; {ours['nodes']:,.0f} nodes; {ROUNDS} rounds of {STEPS} "
-         "steps each; in brackets the lowest and highest ratio of a round.", "", *rows]
+         "steps each; in brackets the lowest and highest ratio of all rounds.", "", *rows]
     )  # fmt: skip
 
 

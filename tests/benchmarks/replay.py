@@ -270,7 +270,7 @@ def figure(path: str) -> None:
 
 def memory() -> list[str]:
     """Bytes of a replay for each node and item: the first one's peak, what is kept, later peaks."""
-    rows = ["| graph | nodes | items | the first, at its peak | kept | a later one, at its peak |",
+    rows = ["| graph | nodes | items | first replay, peak | kept | later replay, peak |",
             "|---|---|---|---|---|---|"]  # fmt: skip
     two_moons()["tape"]()  # imports whatever a first replay imports
     for name, (build, leaves) in graphs().items():
@@ -333,10 +333,10 @@ def table() -> str:
             versions.append(f"{name} not installed")
     lines += [
         f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python "
-        f"{platform.python_version()}; {', '.join(versions)}. In brackets the lowest and highest of "
+        f"{platform.python_version()}; {', '.join(versions)}. In brackets the lowest and highest of all "
         f"{ROUNDS} rounds.",
         "",
-        "| work: value and gradient | tape | beside it | time | times as long as the tape | asked |",
+        "| work: value and gradient | tape | compared with | its time | times as long as the tape | goal |",
         "|---|---|---|---|---|---|",
     ]
 
@@ -345,7 +345,7 @@ def table() -> str:
         times = side_by_side(calls, rounds)
         ours = f"{spread([unit * t for t in times['tape']])} {mark}"
         if "" in asked:
-            ours += f"; asked: {asked['']}"
+            ours += f"; goal: {asked['']}"
         for name, theirs in list(times.items())[1:]:
             lines.append(
                 f"| {what} | {ours} | {name} | {statistics.median(theirs) * unit:,.4g} {mark} | "
@@ -358,12 +358,12 @@ def table() -> str:
     if "micrograd" in times:
         theirs = [CPP * t for t in times["micrograd"]]
         lines.append(
-            f"| {what} | {spread([1e3 * t for t in times['tape']])} ms | a C++ scalar engine, that "
-            "takes 25 ms where micrograd takes 670: from micrograd's time | "
+            f"| {what} | {spread([1e3 * t for t in times['tape']])} ms | a C++ scalar engine "
+            "(estimate: 25 ms when micrograd takes 670 ms) | "
             f"{1e3 * statistics.median(theirs):,.4g} ms | {ratio(times['tape'], theirs)} | "
             "at least 10 |"
         )
-    within = "at least 0.25; the aim: 1"
+    within = "at least 0.25, if possible 1"
     for items, asked in ((100, within), (1000, ""), (10_000, "at least 0.25")):
         calls = one_point(items)
         rows(f"one point's graph, {_points(items)}", calls, 1e3, "ms", {"PyTorch, tensors": asked})
@@ -371,8 +371,8 @@ def table() -> str:
          {"": "at most 10", "JAX, jit(vmap(value_and_grad))": "at least 0.33"})  # fmt: skip
     rows("the tiny graph, once, plain numbers", single(), 1e6, "µs",
          {"Values, built and swept": "more than 1"})  # fmt: skip
-    lines += ["", "Recording and the first replay, in builds and sweeps of the same graph (asked of "
-              "recording: at most 3):", "", *recording()]  # fmt: skip
-    lines += ["", "Memory of a replay, in bytes a node and item (asked: at most 40):", "",
+    lines += ["", "Recording and the first replay, as multiples of one build and sweep of the graph "
+              "(goal for recording: at most 3):", "", *recording()]  # fmt: skip
+    lines += ["", "Memory of a replay, in bytes for each node and item (goal: at most 40):", "",
               *memory()]  # fmt: skip
     return "\n".join(lines)
