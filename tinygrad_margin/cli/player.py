@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import code
 import importlib
+import io
 import linecache
 import os
 import re
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.views.draw import Picture, save
+from tinygrad_margin.views.render import write_whole
 
 _Output = TypeVar("_Output", bound=Any)
 _PACKAGE = Path(__file__).parents[1]
@@ -76,7 +78,9 @@ def save_output(output: _Output, name: str) -> _Output:
     elif isinstance(output, Page):
         output.save(folder / name)
     else:
-        output.savefig(folder / name, dpi=150)
+        drawn = io.BytesIO()
+        output.savefig(drawn, format=name.rpartition(".")[2], dpi=150)
+        write_whole(folder / name, drawn.getvalue())
     print(f"({folder / name})")
     return output
 
