@@ -115,3 +115,22 @@ def test_every_test_that_reliability_names_exists():
     for given, test in named:
         file = given or file
         assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8"), test
+
+
+def test_how_it_is_built_links_names_to_files_that_define_them():
+    text = (ROOT / "docs" / "how-it-is-built.md").read_text("utf-8")
+    stops = re.findall(r"\[`(\w+)`\]\(\.\./(tinygrad_margin/[\w/]+\.py)\)", text)
+    assert len(stops) >= 10
+    for name, path in stops:
+        code = (ROOT / path).read_text("utf-8")
+        assert re.search(rf"^(def|class) {name}\b|^{name} = ", code, re.M), (name, path)
+    sweep = re.search(r"```text\n(totals = .*?)```", text, re.S)[1]
+    engine = (ROOT / "tinygrad_margin" / "engine.py").read_text("utf-8")
+    assert "".join(f"    {line}\n" for line in sweep.splitlines()) in engine
+
+
+def test_the_picture_of_the_rooms_has_every_room():
+    drawn = (ROOT / "docs" / "pictures" / "rooms.svg").read_text("utf-8")
+    for path in (ROOT / "tinygrad_margin").iterdir():
+        if path.suffix == ".py" or (path / "__init__.py").exists():
+            assert path.stem.startswith("__") or f">{path.stem}<" in drawn, path

@@ -12,9 +12,9 @@
     >>> jvp(J, {x: 1.0, y: 0.0})                            # ∂J/∂x once more, in forward mode
     60.0
 
-Reverse mode asks, for one J: what does each leaf do to it? Forward mode asks, for one direction of
-the leaves: how fast do all nodes move? Both multiply the local derivatives of the table. The graph
-of a gradient is a reverse sweep too, whose numbers are Values.
+Reverse mode takes one J and finds what each leaf does to it. Forward mode takes one direction of the
+leaves and finds how fast every node moves. Both multiply the local derivatives of the table. The
+graph of a gradient comes from the same reverse sweep, with Values for numbers.
 """
 
 from __future__ import annotations
@@ -53,23 +53,23 @@ def grad(J: Value, wrt: Iterable[Value], create_graph: Literal[True]) -> list[Va
 def grad(
     J: Value, wrt: Value | Iterable[Value], create_graph: bool = False
 ) -> float | list[float] | Value | list[Value]:
-    """∂J/∂wrt, without touching any ``grad``.
+    """∂J/∂wrt. No ``grad`` is changed.
 
     Args:
         J: the root.
         wrt: a Value, or several.
-        create_graph: give Values instead of floats, the gradient as a graph of its own: it shares
-            J's nodes, and can be drawn, stepped through and differentiated again. The slope of a
-            max, a relu or an abs is a number in it, for it is the same all around the point.
+        create_graph: return Values instead of floats: the gradient as a graph, which shares J's
+            nodes and can be drawn, stepped through and differentiated again. The slope of a max,
+            a relu or an abs is a number in it, because it is the same all around the point.
 
     Returns:
         One float, or a list of one for each; 0.0 for a Value that J does not depend on. With
         ``create_graph`` one Value, or a list of one for each.
 
     Raises:
-        TypeError: J or an entry of wrt is no Value; or, with ``create_graph``, an operation of
-            your own has partials that no Value can go through.
-        SlopeError, OverflowError: as ``backward``, where what was asked for is affected.
+        TypeError: J or an entry of wrt is not a Value; or, with ``create_graph``, the partials of
+            an operation of your own do not work on Values.
+        SlopeError, OverflowError: as ``backward``, if a slope is missing that wrt needs.
 
     Example:
         >>> s, s_c = Value(0.3), Value(0.5)
@@ -96,7 +96,7 @@ def grad(
 
 
 def _asked(J: object, wrt: object, what: str) -> list[Value]:
-    """What wrt names, one Value or several; TypeError if there is something else in it."""
+    """The Values in wrt, one or several; raises TypeError if it holds anything else."""
     as_node(J, what, _AGAIN if isinstance(J, float) else "")
     if isinstance(wrt, Value):
         return [wrt]
@@ -110,13 +110,13 @@ def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
 
     Args:
         J: the root.
-        wrt: the Values; a single one stands for a list of one.
+        wrt: the Values, or a single one.
 
     Returns:
         A list of rows of floats.
 
     Raises:
-        TypeError: J or an entry of wrt is no Value.
+        TypeError: J or an entry of wrt is not a Value.
         SlopeError, OverflowError: a first or second derivative does not exist, or is too large.
 
     Example:
@@ -132,7 +132,7 @@ def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
 
 
 def _check_size(J: Value, asked: list[Value], rows: list[list[float]]) -> None:
-    """Raise for a second derivative that is no finite number, where all nodes are."""
+    """Raise OverflowError for a second derivative that is not finite although all nodes are."""
     if not all(math.isfinite(node.data) for node in topological_order(J)):
         return
     for node, row in zip(asked, rows, strict=True):
@@ -148,16 +148,16 @@ def _check_size(J: Value, asked: list[Value], rows: list[list[float]]) -> None:
 def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     """How fast J moves when its leaves move: Σ ∂J/∂x · direction of x, in forward mode.
 
-    One pass from the leaves to J, which carries each node's speed along. A gradient of n leaves
-    takes n of them, and a single reverse sweep.
+    It is one pass from the leaves to J, which carries each node's speed along. The gradient of n
+    leaves takes n such passes, but only one reverse sweep.
 
     Args:
         J: the root.
-        directions: how fast each leaf moves; leaves that are not named rest.
+        directions: how fast each leaf moves; leaves that are not in it stay put.
 
     Raises:
-        TypeError: J is no Value; directions is no mapping from Values to real numbers.
-        ValueError: a node to move is no leaf: its operands say how it moves.
+        TypeError: J is not a Value; directions is not a mapping from Values to real numbers.
+        ValueError: a node to move is not a leaf: its operands say how it moves.
         SlopeError, OverflowError: a node moves whose local derivative does not exist, or is too
             large for a float.
 
@@ -176,8 +176,8 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     for leaf, direction in directions.items():
         if as_node(leaf, "jvp(J, directions)").parents:
             raise ValueError(
-                f"jvp moves leaves; {one_line(leaf.label) or 'a node'} = {leaf.data} is computed, by "
-                f"{leaf.op}: its operands say how it moves"
+                f"jvp moves leaves; {one_line(leaf.label) or 'a node'} = {leaf.data} is computed, "
+                f"by {leaf.op}: its operands say how it moves"
             )
         speed = as_number(direction, "a direction of jvp")
         if speed != 0.0:

@@ -56,8 +56,8 @@ Why ∂s_c/∂s plays no part
   That is where the worry about "the same network" belongs.
 
 Nobody sets the derivative to zero
-  Gradient descent raises s and lowers s_c for as long as the margin is violated. Once it is
-  met, J is 0 and so is the gradient: there is nothing left to do.
+  Gradient descent widens the gap s − s_c for as long as the margin is violated. Once the gap
+  is larger than Δ, J is 0 and so is the gradient: there is nothing left to do.
 """
     return text, J
 
