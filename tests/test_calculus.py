@@ -146,14 +146,6 @@ def test_the_slope_of_a_power_in_its_exponent_at_0_is_0_by_convention():
     assert (grad(x**x, x), grad(0**x, x)) == (0.0, 0.0)
 
 
-def test_a_second_derivative_that_is_too_large():
-    x, w = Value(1e-250, "x"), Value(2.0, "w")
-    for ask in (lambda: hessian(x.sqrt(), x), lambda: hessian(w * x.sqrt(), [w, x])):
-        with pytest.raises(OverflowError, match=r"^the second derivative at x = 1e-250 is too large"):
-            ask()
-    infinite = Value(math.inf)
-    assert hessian(infinite * w * w, w) == [[math.inf]]  # as large as what it is computed from
-
 
 def test_who_differentiates_a_number_is_told_of_create_graph():
     x = Value(2.0, "x")
@@ -240,12 +232,6 @@ def test_inner_nodes_that_are_asked_for_need_no_slope_of_their_own():
     with pytest.raises(SlopeError):
         grad(J, [root, x])
 
-
-def test_create_graph_is_true_or_false():
-    x = Value(1.0)
-    for wrong in ("no", 1, None):
-        with pytest.raises(TypeError, match="create_graph is True .* or False"):
-            grad(x * x, x, create_graph=wrong)
 
 
 def test_hessian_speaks_for_itself():

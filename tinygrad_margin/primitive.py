@@ -25,6 +25,7 @@ import math
 import pickle
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from numbers import Complex, Real
@@ -34,7 +35,7 @@ from typing import Any, ClassVar, NoReturn, TypeAlias
 import numpy as np
 
 from tinygrad_margin.engine import Operand, Value, as_operand, operation
-from tinygrad_margin.guard import NotRealError, as_number, listed, one_line
+from tinygrad_margin.guard import as_number, listed, one_line
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
 
 _TAKEN = {*TABLE, *(row.symbol for row in TABLE.values()), "−", "×", "^"}  # as pictures write them
@@ -70,8 +71,7 @@ def primitive(
         if value and partials are functions that a module has by their names.
 
     Raises:
-        TypeError: name, symbol or explanation is not a string; value or partials is not a function,
-            or takes another number of operands.
+        TypeError: value or partials is not a function, or takes another number of operands.
         ValueError: name or symbol is empty, too long, not printable, or taken.
 
     Example:
@@ -83,18 +83,11 @@ def primitive(
         ('cb', 8.0, 12.0)
     """
     symbol = name if symbol is None else symbol
-    for what, text in (("name", name), ("symbol", symbol), ("explanation", explanation)):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"the {what} of an operation is text; got {type(text).__name__} {text!r:.60}"
-            )
-        if what == "explanation":
-            break
+    for what, text in (("name", name), ("symbol", symbol)):
         if not text or one_line(text) != text:
             raise ValueError(
                 f"the {what} of an operation is 1 to 40 printable characters; got {text!r:.60}"
             )
-    for text in (name, symbol):
         if text in _TAKEN:
             raise ValueError(
                 f"there is an operation {text} already; give yours a name and a symbol of its own"
@@ -278,22 +271,7 @@ def _call(name: str, what: str, function: Function, operands: Sequence[Any]) -> 
                 f"value and partials of {name} get plain numbers, which have no {asked}; "
                 f"instead of x.{asked}: {hint}"
             ) from error
-        _add_note(error, name, what, operands)
         raise
-    except Exception as error:
-        _add_note(error, name, what, operands)
-        raise
-
-
-def _add_note(error: Exception, name: str, what: str, operands: Sequence[Any]) -> None:
-    """Say which operation an error of another kind comes from, if it was given numbers."""
-    if not all(isinstance(x, float) for x in operands):
-        return  # it was only tried with something else
-    note = f"in {what} of {name}, called with {', '.join(map(repr, operands[:5]))}"
-    if sys.version_info >= (3, 11):
-        error.add_note(note)
-    else:
-        error.args = (f"{error} ({note})",)
 
 
 def _as_float_if_number(x: Any) -> Any:
@@ -304,7 +282,7 @@ def _as_float_if_number(x: Any) -> Any:
 def _checked(x: Any, name: str, what: str, form: str) -> float:
     """One number that a function returned."""
     if isinstance(x, Complex) and not isinstance(x, Real):  # (-1) ** 0.5: there is no real one
-        raise NotRealError(f"{what} gives the complex number {x:.4g}")
+        raise ValueError(f"{what} gives the complex number {x:.4g}")
     try:
         return as_number(x, name)
     except TypeError:
@@ -366,7 +344,6 @@ def _signature(name: str, what: str, function: object) -> inspect.Signature | No
         raise TypeError(
             f"{what} of {name} is a function; got {type(function).__name__} {function!r:.60}"
         )
-    try:
+    with suppress(TypeError, ValueError):
         return inspect.signature(function)
-    except (TypeError, ValueError):
-        return None
+    return None

@@ -10,37 +10,14 @@ TypeError: the rate takes a real number; got str '2'. Make a number of the text 
 """
 
 from tinygrad_margin.guard.arguments import MISSING, as_node, as_number, as_operand_number
-from tinygrad_margin.guard.errors import (
-    NotRealError,
-    SlopeError,
-    check_slopes,
-    slope_error,
-    value_error,
-)
+from tinygrad_margin.guard.errors import SlopeError, check_slopes, slope_error, value_error
 from tinygrad_margin.guard.guarded import Guarded, backward_slot, number_slot, text_slot
 from tinygrad_margin.guard.mistakes import BACKWARD, TWO_OPERANDS, VALUE
 from tinygrad_margin.guard.text import describe, listed, one_line
 from tinygrad_margin.guard.usage import usage
 
-__all__ = [
-    "BACKWARD",
-    "MISSING",
-    "TWO_OPERANDS",
-    "VALUE",
-    "Guarded",
-    "NotRealError",
-    "SlopeError",
-    "as_node",
-    "as_number",
-    "as_operand_number",
-    "backward_slot",
-    "check_slopes",
-    "describe",
-    "listed",
-    "number_slot",
-    "one_line",
-    "slope_error",
-    "text_slot",
-    "usage",
-    "value_error",
+__all__ = [  # fmt: skip
+    "BACKWARD", "MISSING", "TWO_OPERANDS", "VALUE", "Guarded", "SlopeError", "as_node", "as_number",
+    "as_operand_number", "backward_slot", "check_slopes", "describe", "listed", "number_slot",
+    "one_line", "slope_error", "text_slot", "usage", "value_error",
 ]

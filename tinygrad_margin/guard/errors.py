@@ -28,7 +28,6 @@ _OVERFLOW_IN_PARTIALS = (
     "partials of {symbol}{name} overflowed at {operands}: {error}; the slope itself may be no "
     "large number: write it so that no step on the way is one"
 )
-_COMPLEX = "{symbol}{name} has a value at {operands} but no real slope: {error}"
 _NO_SECOND_SLOPE = (
     "the slope of ** in its exponent is 0 at {base}, and has no slope itself there, so no second "
     "derivative passes; move the base away from 0"
@@ -46,10 +45,6 @@ class SlopeError(ValueError, ZeroDivisionError):
         ...     print(str(error)[:40])
         sqrt has a value at x = 0.0 but no slope
     """
-
-
-class NotRealError(ValueError):
-    """An operation of the user's own gives a complex number instead of a real one."""
 
 
 def value_error(error: Exception, row: Primitive, *operands: Any) -> Exception:
@@ -93,14 +88,9 @@ def slope_error(error: Exception, node: Any) -> Exception:
         kind, template = OverflowError, SLOPE_TOO_LARGE
         if error.__cause__:  # raised inside a function of the user's own
             template = _OVERFLOW_IN_PARTIALS
-    elif isinstance(error, NotRealError):
-        template = _COMPLEX
     elif node._row.name == "xlogy":
         template = _NO_SECOND_SLOPE
     name = f" (the node {one_line(node.label)})" if node.label else ""
     got = [describe(parent) for parent in node.parents]
-    return kind(
-        template.format(
-            symbol=node.op, name=name, operands=", ".join(got), base=got[-1], error=error
-        )
-    )
+    words = {"symbol": node.op, "name": name, "operands": ", ".join(got), "base": got[-1]}
+    return kind(template.format(**words, error=error))

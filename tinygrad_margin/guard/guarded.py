@@ -14,7 +14,6 @@ minimum(a, b); to compare the numbers, use v.data.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -95,22 +94,6 @@ def backward_slot(local_derivatives: Callable[[Any], Sequence[float]]) -> Any:
     return property(get_backward, _refuse_setting("_backward"))
 
 
-def _checked_init(cls: type) -> Callable[..., None]:
-    """The ``__init__`` of a subclass of Value, which has to call that of Value."""
-    init: Any = vars(cls)["__init__"]
-
-    @functools.wraps(init)
-    def checked(self: Any, *given: Any, **named: Any) -> None:
-        init(self, *given, **named)
-        if not hasattr(self, "_row"):
-            raise AttributeError(
-                f"{cls.__name__}.__init__ does not call super().__init__(data): it is what gives "
-                "a Value its number"
-            )
-
-    return checked
-
-
 class Guarded(Node):
     """What a Value does besides recording operations."""
 
@@ -128,8 +111,6 @@ class Guarded(Node):
         super().__init_subclass__(**options)
         # Sets and dictionaries of nodes go by identity, even if a subclass defines ``==``.
         cls.__hash__ = object.__hash__  # type: ignore[method-assign]
-        if "__init__" in vars(cls) and Guarded not in cls.__bases__:
-            setattr(cls, "__init__", _checked_init(cls))
         for name in ("parents", "op"):
             known = vars(cls).get(name)
             if isinstance(known, property) and known.fset is None:
@@ -159,10 +140,11 @@ class Guarded(Node):
         Arrays of Values do not come here: NumPy asks their entries, one by one.
         """
         name = ufunc.__name__
-        if method == "__call__" and not options and name in mistakes.NUMPY_OPERATORS:
+        operator = mistakes.NUMPY_OPERATORS.get(name, "")
+        known = mistakes.NUMPY_COMPARISONS.get(name, operator and (operator, f"r{operator}"))
+        if method == "__call__" and not options and known:
             is_left = inputs[0] is self
-            operator = mistakes.NUMPY_OPERATORS[name][not is_left]
-            found = getattr(self, operator)(inputs[is_left])
+            found = getattr(self, f"__{known[not is_left]}__")(inputs[is_left])
             return name == "not_equal" if found is NotImplemented else found
         asked = name if method == "__call__" else f"{name}.{method}"
         hint = mistakes.NUMPY_FUNCTIONS.get(name) or (

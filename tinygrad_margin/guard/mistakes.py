@@ -54,28 +54,21 @@ REFUSED = {
     "__mod__ __rmod__ __floordiv__ __rfloordiv__ __divmod__ __rdivmod__": _REMAINDER,
 }
 
-# NumPy's functions that do the same as an operator: with the Value on the left, and on the right.
+# NumPy's functions that do the same as an operator, and the operator's method: __add__, __radd__.
 NUMPY_OPERATORS = {
-    "add": ("__add__", "__radd__"),
-    "subtract": ("__sub__", "__rsub__"),
-    "multiply": ("__mul__", "__rmul__"),
-    "divide": ("__truediv__", "__rtruediv__"),
-    "power": ("__pow__", "__rpow__"),
-    "matmul": ("__matmul__", "__rmatmul__"),
-    "remainder": ("__mod__", "__rmod__"),
-    "floor_divide": ("__floordiv__", "__rfloordiv__"),
-    "divmod": ("__divmod__", "__rdivmod__"),
-    "bitwise_xor": ("__xor__", "__rxor__"),
-    "equal": ("__eq__", "__eq__"),
-    "not_equal": ("__ne__", "__ne__"),
-    "less": ("__lt__", "__gt__"),
-    "less_equal": ("__le__", "__ge__"),
-    "greater": ("__gt__", "__lt__"),
-    "greater_equal": ("__ge__", "__le__"),
-}
+    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "power": "pow",
+    "matmul": "matmul", "remainder": "mod", "floor_divide": "floordiv", "divmod": "divmod",
+    "bitwise_xor": "xor",
+}  # fmt: skip
+# The same for comparisons, with the Value on the left and on the right.
+NUMPY_COMPARISONS = {
+    "equal": ("eq", "eq"), "not_equal": ("ne", "ne"), "less": ("lt", "gt"),
+    "less_equal": ("le", "ge"), "greater": ("gt", "lt"), "greater_equal": ("ge", "le"),
+}  # fmt: skip
 # NumPy's other functions, of one Value.
 NUMPY_FUNCTIONS = {
-    **{name: f"Use v.{name}(), which is a node" for name in "exp log sqrt sin cos tanh".split()},
+    **{name: f"Use v.{name}(), which is a node" for name in ("exp", "log", "sqrt", "sin", "cos")},
+    "tanh": "Use v.tanh(), which is a node",
     "maximum": "Use maximum(a, b) of tinygrad_margin, which is a node",
     "minimum": "Use minimum(a, b) of tinygrad_margin, which is a node",
     "absolute": "Use abs(v), which is a node",
