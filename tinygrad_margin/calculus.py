@@ -12,8 +12,8 @@
     >>> jvp(J, {x: 1.0, y: 0.0})                            # ∂J/∂x once more, in forward mode
     60.0
 
-Reverse mode takes one J and finds what each leaf does to it. Forward mode takes one direction of the
-leaves and finds how fast every node moves. Both multiply the local derivatives of the table. The
+Reverse mode takes one J and finds what each leaf does to it. Forward mode takes one direction of
+the leaves and finds how fast every node moves. Both multiply the local derivatives of the table. The
 graph of a gradient comes from the same reverse sweep, with Values for numbers.
 """
 

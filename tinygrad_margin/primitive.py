@@ -95,7 +95,17 @@ def primitive(
     return Operation(name, value, partials, symbol, explanation)
 
 
-class Operation:
+class _Unchanging:
+    """The base of objects that are their own copies."""
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return self
+
+
+class Operation(_Unchanging):
     """The function on Values that ``primitive`` returns."""
 
     def __init__(
@@ -136,20 +146,13 @@ class Operation:
     def __repr__(self) -> str:
         return f"<operation {self.__name__}>"
 
-    def __copy__(self) -> Operation:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Operation:
-        return self
-
     def __reduce__(self) -> tuple[Any, ...]:
-        name, *functions = self._given[:3]
-        _check_importable(name, functions)
+        _check_importable(self.__name__, self._given[1:3])
         return primitive, self._given
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OwnPrimitive(Primitive):
+class OwnPrimitive(_Unchanging, Primitive):
     """The row of an operation of the user's own.
 
     Attributes:
@@ -158,12 +161,6 @@ class OwnPrimitive(Primitive):
 
     functions: tuple[Function, Function]
     is_builtin: ClassVar[bool] = False
-
-    def __copy__(self) -> OwnPrimitive:
-        return self
-
-    def __deepcopy__(self, memo: object) -> OwnPrimitive:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         _check_importable(self.name, self.functions)

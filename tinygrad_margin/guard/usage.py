@@ -1,6 +1,6 @@
 """Say how a function is called when somebody calls it with other arguments.
 
->>> @usage("half(x) takes one number; got {got}")
+>>> @usage("{name}(x) takes one number; got {got}")
 ... def half(x: float) -> float:
 ...     return x / 2
 >>> half(3.0, digits=2)
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """A decorator: arguments that do not fit the signature end in this sentence, a TypeError.
+    """A decorator: arguments that do not fit the signature raise TypeError with this sentence.
 
     Args:
         sentence: what the function takes; ``{name}`` is its name, ``{got}`` the arguments, without
@@ -41,12 +41,12 @@ def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
                 try:
                     signature.bind(*given, **named)
                 except TypeError:
-                    got = listed(*given[first:], **named) or "nothing"
-                    count = len(given) - first + len(named)
-                    raise TypeError(
-                        sentence.format(name=function.__name__, got=got, count=count)
-                    ) from None
-                raise
+                    pass
+                else:
+                    raise  # the arguments fit: it is another error
+                got, count = listed(*given[first:], **named), len(given) - first + len(named)
+                message = sentence.format(name=function.__name__, got=got or "nothing", count=count)
+                raise TypeError(message) from None
 
         return checked
 
