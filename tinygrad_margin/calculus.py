@@ -13,8 +13,8 @@
     60.0
 
 Reverse mode takes one J and finds what each leaf does to it. Forward mode takes one direction of
-the leaves and finds how fast every node moves. Both multiply the local derivatives of the table. The
-graph of a gradient comes from the same reverse sweep, with Values for numbers.
+the leaves and finds how fast every node moves. Both multiply the local derivatives of the table.
+The graph of a gradient comes from the same reverse sweep, with Values for numbers.
 """
 
 from __future__ import annotations

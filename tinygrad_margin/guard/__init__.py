@@ -16,8 +16,8 @@ from tinygrad_margin.guard.mistakes import BACKWARD, TWO_OPERANDS, VALUE
 from tinygrad_margin.guard.text import describe, listed, one_line
 from tinygrad_margin.guard.usage import usage
 
-__all__ = [  # fmt: skip
+__all__ = [
     "BACKWARD", "MISSING", "TWO_OPERANDS", "VALUE", "Guarded", "SlopeError", "as_node", "as_number",
     "as_operand_number", "backward_slot", "check_slopes", "describe", "listed", "number_slot",
     "one_line", "slope_error", "text_slot", "usage", "value_error",
-]
+]  # fmt: skip
