@@ -20,9 +20,10 @@ from types import MappingProxyType
 from typing import Any
 
 from tinygrad_margin.engine import Value, add_gradients, as_node, topological_order
-from tinygrad_margin.views.draw import Picture, draw_moment
+from tinygrad_margin.views.boxes_and_arrows import Progress
+from tinygrad_margin.views.dot import Picture
+from tinygrad_margin.views.draw import draw_progress
 from tinygrad_margin.views.names import node_names
-from tinygrad_margin.views.scene import Moment
 from tinygrad_margin.views.steps import Step, take_step
 
 
@@ -142,9 +143,9 @@ class ReverseSweep(Iterator[Step]):
             to: a file to write as well.
             options: as for ``draw``.
         """
-        moment = Moment(
+        progress = Progress(
             done=frozenset(step.node for step in self._done),
             current=self.last.node if self.last else None,
             totals=self._totals,
         )
-        return draw_moment(self._order[0], moment, to, **options)
+        return draw_progress(self._order[0], progress, to, **options)

@@ -25,7 +25,7 @@ from tinygrad_margin.views.animate import animate
 from tinygrad_margin.views.draw import draw
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import number
-from tinygrad_margin.views.render import RenderError
+from tinygrad_margin.views.run_graphviz import RenderError
 
 _EXAMPLES = """\
 examples:

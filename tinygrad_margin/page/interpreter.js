@@ -1,11 +1,11 @@
 // The recorded graph, evaluated and differentiated in the browser, as engine.py does it.
 //
-//   const graph = new Graph(spec);                    // what page.py wrote down, see _spec there
+//   const graph = new Graph(spec);                    // from make_page.py, see _spec there
 //   const {values, errors} = graph.evaluate([…]);     // from one number for each leaf
 //   const {totals, steps, errors} = graph.sweep(values, 3);   // three steps of the reverse sweep
 //   graph.sentence(steps[2], values);                 // what print(step) says
 //
-// TABLE, the operations, is written by javascript.py from the table of primitives; m is the
+// TABLE, the operations, comes from operations_in_javascript.py; m is the
 // mathematics that its functions use. Where Python raises, so does m: with Python's kind of error.
 "use strict";
 
@@ -238,7 +238,7 @@ class Graph {
     return a > b ? 0 : a === b ? 1 : a < b ? 2 : null;
   }
 
-  // What the boxes and arrows show, as moment.scene says it. A node without a value shows "—".
+  // What the boxes and arrows show, as in boxes_and_arrows.py. A node without a value shows "—".
   // Texts are written when they are asked for: a large graph shows few at a time.
   scene({values, lost}, {totals, handed}) {
     const isConstant = (i) => this.nodes[i].op === "constant";

@@ -21,13 +21,13 @@ from tinygrad_margin.views.notation import format_operation, glyph, number
 
 
 class Contribution(NamedTuple):
-    """What one node hands to one of its operands.
+    """What one node passes to one of its operands.
 
     Attributes:
         parent: the operand.
         derivative: the local derivative, ∂node/∂parent.
-        product: what is passed on, ∂J/∂node · ∂node/∂parent.
-        total: ∂J/∂parent so far, this product included.
+        product: what the node passes, ∂J/∂node · ∂node/∂parent.
+        total: ∂J/∂parent so far, including this product.
     """
 
     parent: Value
@@ -44,7 +44,7 @@ class Step:
         node: the node.
         upstream: ∂J/∂node.
         contributions: one for each of its operands.
-        names: what every node of the graph is called; the root comes last.
+        names: the names of all nodes of the graph; the root comes last.
     """
 
     node: Value
@@ -69,10 +69,11 @@ class Step:
 
 
 def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) -> Step:
-    """Pass a node's gradient on to its operands: adds to their totals, or changes none.
+    """Pass a node's gradient on to its operands: add to their totals.
 
     Raises:
-        SlopeError, OverflowError: a local derivative does not exist, or is too large.
+        SlopeError, OverflowError: a local derivative does not exist, or is too large; no total has
+            changed.
     """
     upstream, contributions = totals[node], []
     for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
@@ -83,9 +84,9 @@ def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) 
 
 
 def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
-    """What a step says, but for the numbers: how it opens, and the chain rule for each operand.
+    """The words of a step without its numbers: a heading, and the chain rule for each operand.
 
-    Nothing is said of a constant operand: its rule is empty.
+    The rule of a constant operand is empty.
     """
     name, root = names[node], names[next(reversed(names))]
     if node._row is CONSTANT:
@@ -93,9 +94,9 @@ def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
     if not node.parents:
         return f"{name} is a leaf: ∂{root}/∂{name} =", []
     rules = [
-        f"∂{root}/∂{names[to]} += ∂{root}/∂{name} · ∂{name}/∂{names[to]}"
-        if to._row is not CONSTANT
+        f"∂{root}/∂{names[parent]} += ∂{root}/∂{name} · ∂{name}/∂{names[parent]}"
+        if parent._row is not CONSTANT
         else ""
-        for to in node.parents
+        for parent in node.parents
     ]
     return f"{name} = {node_formula(node, names)}:", rules

@@ -1,4 +1,4 @@
-from tinygrad_margin.views.places import read
+from tinygrad_margin.views.positions import read_positions
 
 
 def graph(label_at):
@@ -20,30 +20,30 @@ def graph(label_at):
 
 
 def test_coordinates_run_down_from_the_corner():
-    layout = read(graph("170,72"), [2])
+    layout = read_positions(graph("170,72"), [2])
     assert (layout.width, layout.height) == (228, 172)
     assert layout.centres == [(158, 149), (158, 23), (54, 86)]
     assert layout.sizes == [(36, 18), (36, 18), (72, 36)]
-    (place,) = layout.places
+    (place,) = layout.edges
     assert place.forward.startswith("M158 140C")
     assert place.back.startswith("M158 32C")  # the other way round
     assert (place.x, place.y) == (184, 90)
 
 
 def test_a_label_keeps_off_boxes_and_other_labels():
-    (place,) = read(graph("40,72"), [2]).places  # Graphviz put it on the third box
+    (place,) = read_positions(graph("40,72"), [2]).edges  # Graphviz put it on the third box
     assert abs(place.x - 158) < 30
     assert 30 < place.y < 150
     twice = graph("170,72")
     twice["edges"] += [
         {**edge, "comment": edge["comment"].replace("0", "1")} for edge in twice["edges"]
     ]
-    first, second = read(twice, [4, 4]).places
+    first, second = read_positions(twice, [4, 4]).edges
     assert abs(first.x - second.x) > 4 * 6 or abs(first.y - second.y) > 10
 
 
 def test_where_nothing_is_free_a_label_stays():
     crowded = graph("40,72")
     crowded["objects"].append({"pos": "100,72", "width": "4", "height": "4"})
-    (place,) = read(crowded, [2]).places
+    (place,) = read_positions(crowded, [2]).edges
     assert (place.x, place.y) == (54, 90)

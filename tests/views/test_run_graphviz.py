@@ -16,8 +16,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tinygrad_margin.views import render
-from tinygrad_margin.views.render import RendererNotFound, RenderError, effort, layout, write_whole
+from tinygrad_margin.views import run_graphviz
+from tinygrad_margin.views.dot import layout_limits
+from tinygrad_margin.views.files import write_whole
+from tinygrad_margin.views.run_graphviz import RendererNotFound, RenderError, render
 
 SMALL = "digraph { s -> J [label=<<b>1</b>>] }"
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
@@ -28,13 +30,13 @@ def tangle(nodes: int, seed: int = 0) -> str:
     choose = random.Random(seed)
     pairs = [(p, n) for n in range(2, nodes) for p in choose.sample(range(n), 2)]
     lines = [f"{p} -> {n}; {n} -> {p} [constraint=false label=x]" for p, n in pairs]
-    attributes = [f"{name}={value}" for name, value in effort(nodes, len(pairs)).items()]
+    attributes = [f"{name}={value}" for name, value in layout_limits(nodes, len(pairs)).items()]
     return "digraph {" + "\n".join(attributes + lines) + "}"
 
 
 def fresh(code: str) -> subprocess.CompletedProcess[bytes]:
     """Run code in a new interpreter, where fontconfig has not spoken yet."""
-    start = "import sys, os; sys.path[:] = sys.argv[1:]; from tinygrad_margin.views import render\n"
+    start = "import sys, os; sys.path[:] = sys.argv[1:]; from tinygrad_margin.views import run_graphviz\n"
     command = [sys.executable, "-c", start + code, *sys.path]
     return subprocess.run(command, capture_output=True, check=False, timeout=60)
 
@@ -51,21 +53,21 @@ def no_renderer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     ("format", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG\r\n"), ("pdf", b"%PDF-")]
 )
 def test_formats(format: str, start: bytes) -> None:
-    assert layout(SMALL, format).startswith(start)
+    assert render(SMALL, format).startswith(start)
 
 
 def test_text_beyond_ascii_is_kept() -> None:
-    assert "∂J/∂s = −1" in layout('digraph { s [label="∂J/∂s = −1"] }', "svg").decode()
+    assert "∂J/∂s = −1" in render('digraph { s [label="∂J/∂s = −1"] }', "svg").decode()
 
 
 def test_first_layout_is_silent() -> None:
-    done = fresh(f"sys.stdout.buffer.write(render.layout({SMALL!r}, 'svg'))")
+    done = fresh(f"sys.stdout.buffer.write(run_graphviz.render({SMALL!r}, 'svg'))")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"</svg>" in done.stdout
 
 
 def test_a_warning_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    layout("digraph { a -> b:p }", "svg")
+    render("digraph { a -> b:p }", "svg")
     assert capsys.readouterr().err == "Warning: node b, port p unrecognized\n"
 
 
@@ -74,7 +76,7 @@ def test_closed_stderr(closed: tuple[int, ...]) -> None:
     done = fresh(
         f"for fd in {closed}: os.close(fd)\n"
         "sys.stderr = None\n"
-        "sys.stdout.buffer.write(render.layout('digraph { a [shape=nosuch] }', 'svg'))\n"
+        "sys.stdout.buffer.write(run_graphviz.render('digraph { a [shape=nosuch] }', 'svg'))\n"
         "try: os.fstat(2)\n"
         "except OSError: print('still closed', end='')"
     )
@@ -85,7 +87,7 @@ def test_no_stderr_object(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    layout("digraph { a -> b:p }", "svg")
+    render("digraph { a -> b:p }", "svg")
     assert "port p unrecognized" in capfd.readouterr().err
 
 
@@ -101,16 +103,16 @@ def test_no_stderr_object(
 )
 def test_errors_carry_the_message(source: str, format: str, engine: str, message: str) -> None:
     with pytest.raises(RenderError, match=message):
-        layout(source, format, engine)
-    assert layout(SMALL, "svg")  # and the next one is drawn
+        render(source, format, engine)
+    assert render(SMALL, "svg")  # and the next one is drawn
 
 
 @pytest.mark.parametrize("small", [300, 0])
 def test_what_others_write_meanwhile_is_kept(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(render, "_SMALL", small)
-    monkeypatch.setattr(render, "_run", lambda *_: (b"a child's picture", ""))
+    monkeypatch.setattr(run_graphviz, "SMALL", small)
+    monkeypatch.setattr(run_graphviz, "_run", lambda *_: (b"a child's picture", ""))
     lines, done = [f"line {i}" for i in range(200)], threading.Event()
 
     def write() -> None:
@@ -122,7 +124,7 @@ def test_what_others_write_meanwhile_is_kept(
     writer = threading.Thread(target=write)
     writer.start()
     while not done.is_set():
-        layout(SMALL, "svg")
+        render(SMALL, "svg")
     writer.join()
     assert sorted(capfd.readouterr().err.splitlines()) == sorted(lines)
 
@@ -130,7 +132,7 @@ def test_what_others_write_meanwhile_is_kept(
 def test_200_threads() -> None:
     pictures: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: pictures.append(layout(SMALL, "svg"))) for _ in range(200)
+        threading.Thread(target=lambda: pictures.append(render(SMALL, "svg"))) for _ in range(200)
     ]
     stderr, interval = os.fstat(2), sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # every thread interrupts every other
@@ -141,7 +143,7 @@ def test_200_threads() -> None:
             thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert pictures == [layout(SMALL, "svg")] * 200
+    assert pictures == [render(SMALL, "svg")] * 200
     assert os.path.samestat(os.fstat(2), stderr)
 
 
@@ -152,19 +154,19 @@ def test_nothing_is_left_behind() -> None:
         return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))
 
     for _ in range(20):
-        layout(SMALL, "svg")
+        render(SMALL, "svg")
     memory, files = used()
     for _ in range(300):
-        layout(SMALL, "svg")
+        render(SMALL, "svg")
     assert used()[1] == files
     assert used()[0] - memory < 1_000_000
 
 
 def test_small_graphs_stay_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "_run", None)
-    assert layout(tangle(59), "svg")
+    monkeypatch.setattr(run_graphviz, "_run", None)
+    assert render(tangle(59), "svg")
     with pytest.raises(TypeError):
-        layout(tangle(100), "svg")
+        render(tangle(100), "svg")
 
 
 def test_large_graph_is_drawn_by_a_child(
@@ -173,30 +175,30 @@ def test_large_graph_is_drawn_by_a_child(
     (tmp_path / "tempfile.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)  # the child must not import from the working folder
     source = tangle(120).replace("{", "{ 0 [shape=nosuch];", 1)
-    picture = layout(source, "svg")
+    picture = render(source, "svg")
     assert picture.count(b'class="node"') == 120
     assert "unknown shape nosuch" in capfd.readouterr().err
     with pytest.raises(RenderError, match="mismatched tag"):
-        layout(source.replace("label=x", "label=<<b>>", 1), "svg")
+        render(source.replace("label=x", "label=<<b>>", 1), "svg")
 
 
 def test_layout_stops_at_the_limit() -> None:
     pairs = "".join(f"{a} -> {b} [label=x];" for b in range(60) for a in range(b))
     start = time.perf_counter()
     with pytest.raises(TimeoutError, match=r"0\.5 s.*fewer nodes.*\.dot"):
-        layout(f"digraph {{ {pairs} }}", "svg", limit=0.5)
+        render(f"digraph {{ {pairs} }}", "svg", limit=0.5)
     assert time.perf_counter() - start < 5
 
 
-def test_effort_leaves_small_graphs_alone() -> None:
-    assert effort(59, 116) == {} == effort(7, 6)
-    assert effort(300, 600) == {"nslimit": "2"}
-    assert effort(40, 780)["splines"] == "line"
+def test_layout_limits_leave_small_graphs_alone() -> None:
+    assert layout_limits(59, 116) == {} == layout_limits(7, 6)
+    assert layout_limits(300, 600) == {"nslimit": "2"}
+    assert layout_limits(40, 780)["splines"] == "line"
 
 
 def test_no_renderer(no_renderer: Path) -> None:
     with pytest.raises(RendererNotFound, match=r"pip install pygraphviz.*\.dot"):
-        layout(SMALL, "svg")
+        render(SMALL, "svg")
 
 
 @posix
@@ -204,11 +206,11 @@ def test_dot_executable_stands_in(no_renderer: Path, capsys: pytest.CaptureFixtu
     dot = no_renderer / "dot"
     dot.write_text('#!/bin/sh\necho "Warning: hm" >&2\necho "$@"\nexec /bin/cat\n')
     dot.chmod(0o755)
-    assert layout("digraph {}", "svg", "neato") == b"-Kneato -Tsvg\ndigraph {}"
+    assert render("digraph {}", "svg", "neato") == b"-Kneato -Tsvg\ndigraph {}"
     assert capsys.readouterr().err == "Warning: hm\n"
     dot.write_text('#!/bin/sh\necho "Error: no" >&2\nexit 1\n')
     with pytest.raises(RenderError, match="Error: no"):
-        layout("digraph {}", "svg")
+        render("digraph {}", "svg")
 
 
 def test_write_whole(tmp_path: Path) -> None:
