@@ -83,12 +83,9 @@ def test_closed_stderr(closed: tuple[int, ...]) -> None:
     assert done.stdout.endswith(b"</svg>\nstill closed")
 
 
-def test_no_stderr_object(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_no_stderr_object(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    render("digraph { a -> b:p }", "svg")
-    assert "port p unrecognized" in capfd.readouterr().err
+    assert render("digraph { a -> b:p }", "svg")
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ class _Timeline:
         time = f"{self._seconds:g}s linear infinite"
         self._rules[name] = (
             f".{name} path{{stroke-dasharray:1;animation:{name} {time}}}"
-            f"@keyframes {name}{{0%,{begins}{{stroke-dashoffset:1}}{ends}{{stroke-dashoffset:0}}}}"
+            f"@keyframes {name}{{0%,{begins}{{stroke-dashoffset:-1}}{ends}{{stroke-dashoffset:0}}}}"
             f".{name} polygon,.{name} text{{animation:{name}-tip {time}}}"
             f"@keyframes {name}-tip{{0%,{nearly}{{opacity:0}}{ends}{{opacity:1}}}}"
         )

@@ -25,7 +25,7 @@ from tinygrad_margin.views.run_graphviz import SMALL, render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
-_WIDE = 250  # ranks: if the arrows span more, Graphviz takes minutes to make room for their labels
+_WIDE = 700  # ranks; if the arrows span more, it may take minutes to make room for their labels
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]

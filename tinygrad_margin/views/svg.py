@@ -11,7 +11,6 @@ sweep, each in a group of its own. A box has room for the widest number that it 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -83,13 +82,12 @@ class SvgGraph:
             for node in self.nodes
         }
         edges = [
-            Edge(node, parent, {"comment": f"forward {e}"},
-                 {"comment": f"back {e}"} if has_back_arrow(node, parent) else None,
-                 _widest_label(node))
+            Edge(node, parent, {"id": f"forward {e}"}, {"id": f"back {e}"} if has_back_arrow(node, parent)
+                 else None, _widest_label(node))
             for e, (node, parent) in enumerate(self.edges)
         ]  # fmt: skip
-        found = json.loads(render(picture_of(labels, edges, direction).source, "json0"))
-        return read_positions(found, [len(edge.text) for edge in edges])
+        svg = render(picture_of(labels, edges, direction).source, "svg").decode()
+        return read_positions(svg, len(labels), len(edges))
 
     def _lines(self, node: Value, uses: int) -> dict[str, str]:
         """The lines of a box, each with the widest text that it may show."""
