@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import TypeAlias, TypeVar
 
 from tinygrad_margin.engine import Value, as_number
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
@@ -121,7 +121,7 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
         for time, arrow in timeline.runs([arrows[e] for _, arrows in pictures]):
             parts.append(timeline.show(time, graph.forward_arrow(e, arrow)))
             if arrow.back:
-                grows = arrow.back == "live" and not before and time.start > 0
+                grows = arrow.back == "live" and not before and time[0] > 0
                 drawn = graph.back_arrow(e, arrow, state=timeline.grow(time) if grows else "")
                 back_arrows.append(timeline.show(time, drawn))
             before = arrow.back
@@ -167,11 +167,7 @@ def _text(sentence: str, top: float) -> str:
     return "".join(texts)
 
 
-class _Run(NamedTuple):
-    """From one moment up to another, which does not belong to it."""
-
-    start: int
-    stop: int
+_Run: TypeAlias = tuple[int, int]  # from one moment up to another, which does not belong to it
 
 
 class _Timeline:
@@ -188,7 +184,7 @@ class _Timeline:
         start = 0
         for look, same in groupby(looks):
             stop = start + sum(1 for _ in same)
-            yield _Run(start, stop), look
+            yield (start, stop), look
             start = stop
 
     def show(self, run: _Run, part: str) -> str:
@@ -211,7 +207,8 @@ class _Timeline:
 
     def grow(self, run: _Run) -> str:
         """A class for a red arrow that grows from its node to the operand as the run starts."""
-        name, start = f"g{run.start}", run.start
+        start = run[0]
+        name = f"g{start}"
         begins, nearly, ends = map(self._percent, (start, start + 0.42, start + 0.5))
         time = f"{self._seconds:g}s linear infinite"
         self._rules[name] = (

@@ -30,17 +30,11 @@ NO_GRADIENT = "does not exist"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a reverse sweep has come.
+    """How far a reverse sweep has come."""
 
-    Attributes:
-        done: the nodes that have passed their gradient on.
-        current: the one that did so last, if it is to be highlighted; else None.
-        totals: ∂J/∂node so far, for every node of the graph in topological order.
-    """
-
-    done: frozenset[Value]
-    current: Value | None
-    totals: Mapping[Value, float]
+    done: frozenset[Value]  # the nodes that have passed their gradient on
+    current: Value | None  # the one that did so last, if it is to be highlighted
+    totals: Mapping[Value, float]  # ∂J/∂node so far, for all nodes in topological order
 
 
 def finished(J: Value) -> Progress:
@@ -50,21 +44,13 @@ def finished(J: Value) -> Progress:
 
 
 class Box(NamedTuple):
-    """What a node's box shows.
+    """What a node's box shows."""
 
-    Attributes:
-        kind: "input", "shared" (an input used more than once), "constant", "operation" or "root".
-        state: "waits" for its turn, "pale" if it passes no gradient on, or "".
-        value: the value.
-        gradient: the gradient, with "so far" if more may come; or NO_GRADIENT; or "".
-        case: for an operation with a kink, on which side of it: 0, 1 (on it), 2; else None.
-    """
-
-    kind: str
-    state: str
+    kind: str  # "input", "shared" (an input used more than once), "constant", "operation", "root"
+    state: str  # "waits" for its turn, "pale" if it passes no gradient on, or ""
     value: str
-    gradient: str
-    case: int | None
+    gradient: str  # with "so far" if more may come; or NO_GRADIENT; or ""
+    case: int | None  # of an operation with a kink, the side it is on: 0, 1 (at the kink), 2
 
     @property
     def after_symbol(self) -> str:
@@ -74,23 +60,14 @@ class Box(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """What the two arrows between an operand and its node show.
-
-    Attributes:
-        node: the node.
-        parent: the operand.
-        quiet: no gradient passes, so the grey arrow is pale.
-        back: the red arrow: "live", "quiet", "undefined" (there is no slope), or "" for none.
-        share: how much flows along it, from 0 to 1 (the most in this graph).
-        text: the local derivative that it multiplies by.
-    """
+    """What the two arrows between an operand and its node show."""
 
     node: Value
     parent: Value
-    quiet: bool = False
-    back: str = ""
-    share: float = 0.0
-    text: str = ""
+    quiet: bool = False  # no gradient passes, so the grey arrow is pale
+    back: str = ""  # the red arrow: "live", "quiet", "undefined" (there is no slope), "" (none)
+    share: float = 0.0  # how much flows along it, from 0 to 1 (the most in this graph)
+    text: str = ""  # the local derivative that it multiplies by
 
     @property
     def width(self) -> str:
@@ -103,11 +80,7 @@ def boxes_and_arrows(
 ) -> tuple[dict[Value, Box], list[Arrow]]:
     """The boxes of all nodes, in topological order, and the arrows, node by node.
 
-    Args:
-        J: the root.
-        progress: how far the sweep has come.
-        precision: significant digits.
-        gradients: whether to show gradients; if not, no local derivative is computed.
+    Without gradients, no local derivative is computed.
     """
     totals, done = progress.totals, progress.done if gradients else frozenset()
     edges = list(_edges(totals, gradients))
@@ -137,12 +110,9 @@ def has_back_arrow(node: Value, parent: Value) -> bool:
 
 
 def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
-    """The line of a box that names the node; empty for a leaf without a label.
+    """The line of a box that names the node; empty for a node without a name or operands.
 
-    Args:
-        node: the node.
-        names: the names of those nodes that have one, as HTML.
-        precision: significant digits of operands without a name.
+    The names are HTML. An operand without a name is shown by its value.
     """
     name = f"<b>{names[node]}</b>" if node in names else ""
     if not node.parents:
@@ -155,9 +125,8 @@ def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
         return f"<b>{glyph(symbol)}</b>"
     operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
     if symbol == "**" and len(operands) == 2:
-        base, exponent = operands
-        exponent = re.sub("<sub>(.*)</sub>", r"_\1", exponent)  # no sub inside sup
-        base = f"({base})" if "−" in base else base
+        exponent = re.sub("<sub>(.*)</sub>", r"_\1", operands[1])  # no sub inside sup
+        base = f"({operands[0]})" if "−" in operands[0] else operands[0]
         formula = f"{base}<sup>{exponent}</sup>"
     else:
         formula = format_operation(symbol, operands)
@@ -177,9 +146,8 @@ class _Edge(NamedTuple):
 def _edges(totals: Mapping[Value, float], gradients: bool) -> Iterator[_Edge]:
     """Every edge of the graph; without gradients, nothing flows."""
     for node, total in totals.items():
-        derivatives = (0.0,) * len(node.parents)
-        if gradients:
-            derivatives = local_derivatives(node, missing=math.nan)
+        nothing = (0.0,) * len(node.parents)
+        derivatives = local_derivatives(node, missing=math.nan) if gradients else nothing
         for parent, derivative in zip(node.parents, derivatives, strict=True):
             flow = total * derivative
             quiet = (flow if has_back_arrow(node, parent) else total) == 0.0
@@ -189,10 +157,8 @@ def _edges(totals: Mapping[Value, float], gradients: bool) -> Iterator[_Edge]:
 def _arrow(edge: _Edge, done: frozenset[Value], largest: float, precision: int) -> Arrow:
     """The arrow of an edge; largest is the largest flow in the picture."""
     node, parent, derivative, flow, quiet = edge
-    if node not in done:
-        return Arrow(node, parent)
-    if not has_back_arrow(node, parent):
-        return Arrow(node, parent, quiet)
+    if node not in done or not has_back_arrow(node, parent):
+        return Arrow(node, parent, quiet and node in done)
     if math.isnan(derivative):
         return Arrow(node, parent, quiet, "undefined", text="no slope")
     share = abs(flow) / largest if largest and math.isfinite(flow) else 0.0

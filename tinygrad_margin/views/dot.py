@@ -53,33 +53,21 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
 
 
 class Edge(NamedTuple):
-    """The arrow from an operand to its node, and the arrow back, with their DOT attributes.
-
-    Attributes:
-        node: the node.
-        parent: the operand.
-        forward: the attributes of the grey arrow.
-        back: those of the red arrow; None if there is none.
-        text: the label of the red arrow.
-    """
+    """The arrow from an operand to its node, and the arrow back."""
 
     node: Value
     parent: Value
-    forward: dict[str, str]
-    back: dict[str, str] | None
-    text: str
+    forward: dict[str, str]  # the DOT attributes of the grey arrow
+    back: dict[str, str] | None  # those of the red arrow, if there is one
+    text: str  # the label of the red arrow
 
 
 def picture_of(
     labels: Mapping[Value, str], edges: Sequence[Edge], direction: str = "LR", prefix: str = "n"
 ) -> Picture:
-    """The picture of a graph.
+    """The picture of a graph, given its nodes in topological order, with their DOT labels.
 
-    Args:
-        labels: for each node, in topological order, the DOT label.
-        edges: the arrows.
-        direction: where the values flow: "LR", "RL", "TB" or "BT".
-        prefix: what the names of the nodes in the DOT text start with.
+    In the DOT text the nodes are called n0, n1, …, or something else than n.
     """
     ranks = span(labels)
     graph = LOOK | {"rankdir": direction} | layout_limits(len(labels), len(edges), ranks)
@@ -97,12 +85,10 @@ def picture_of(
 
 
 def table(lines: Iterable[str], look: tuple[str, str, str, int], style: str = "") -> str:
-    """A box as a DOT label.
+    """A box as a DOT label, given its lines as HTML.
 
-    Args:
-        lines: its lines, as HTML.
-        look: the colours of outline and fill, the corners, and the width of the outline.
-        style: "", or "dashed" or "dotted" for a pale outline.
+    The look is the colours of outline and fill, the corners, and the width of the outline. If it is
+    dashed or dotted, the outline is pale.
     """
     outline, fill, corners, width = look
     if style:
@@ -121,10 +107,7 @@ def table(lines: Iterable[str], look: tuple[str, str, str, int], style: str = ""
 def layout_limits(nodes: int, edges: int, ranks: int = 0) -> dict[str, str]:
     """Graph attributes that keep the layout of a large graph to seconds; none for a small one.
 
-    Args:
-        nodes: the number of nodes.
-        edges: the number of edges, each of which is two arrows.
-        ranks: how many ranks they span, all together.
+    An edge is two arrows. The edges span so many ranks, all together.
     """
     if nodes + 2 * edges <= SMALL and ranks <= SMALL:
         return {}

@@ -86,7 +86,7 @@ def draw(
             outside 1 to 17.
         OSError: the file cannot be written.
         RendererNotFound: neither pygraphviz nor a ``dot`` executable is installed.
-        TimeoutError: the layout of a tangled graph takes longer than a minute.
+        TimeoutError: the layout takes longer than a minute.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -102,15 +102,9 @@ def draw(
 
 
 def draw_progress(
-    J: Value,
-    progress: Progress,
-    to: str | os.PathLike[str] | None = None,
-    *,
-    direction: str = "LR",
-    gradients: bool = True,
-    precision: int = 4,
-    max_nodes: int = 400,
-) -> Picture:
+    J: Value, progress: Progress, to: str | os.PathLike[str] | None = None, *,
+    direction: str = "LR", gradients: bool = True, precision: int = 4, max_nodes: int = 400,
+) -> Picture:  # fmt: skip
     """The graph of J when a reverse sweep has come so far; otherwise the same as ``draw``."""
     if direction not in _DIRECTIONS:
         raise ValueError(f"direction is one of {', '.join(_DIRECTIONS)}; got {direction!r:.60}")

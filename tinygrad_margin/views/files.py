@@ -28,17 +28,11 @@ _WHAT_TO_DO = {
 def file_format(
     to: str | os.PathLike[str], writer: str, formats: Sequence[str], also: Sequence[str] = ()
 ) -> str:
-    """The format that a file name asks for, as its suffix without the dot.
-
-    Args:
-        to: the file name.
-        writer: the function that will write the file, for the error message.
-        formats: the suffixes that it can write.
-        also: other spellings of them.
+    """The suffix of a file name, without the dot.
 
     Raises:
         TypeError: to is not a file name.
-        ValueError: the name asks for another format.
+        ValueError: its suffix is none of those that the writer, a function, knows.
     """
     if not isinstance(to, (str, os.PathLike)):
         raise TypeError(
@@ -55,12 +49,7 @@ def file_format(
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file completely or not at all: after a failure the old content is still there.
 
-    Args:
-        path: the file; a symbolic link is followed.
-        data: its new content.
-
-    Raises:
-        OSError: FileNotFoundError, PermissionError, IsADirectoryError, …, with what to do.
+    A symbolic link is followed. An OSError (FileNotFoundError, PermissionError, …) says what to do.
     """
     target = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")

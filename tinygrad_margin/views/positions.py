@@ -43,10 +43,8 @@ def read_positions(svg: str, nodes: int, edges: int) -> Layout:
 
     The nodes must be called n0, n1, …, and the arrows have the ids "forward 0", "back 0", ….
     """
-    shift = re.search(r"translate\((\S+) (\S+)\)", svg)
-    size = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
-    assert shift and size
-    dx, dy = map(float, shift.groups())
+    ((width, height),) = re.findall(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
+    dx, dy = map(float, re.findall(r"translate\((\S+) (\S+)\)", svg)[0])
     parts = {
         title if kind == "node" else id: re.sub(
             r"(-?[\d.]+),(-?[\d.]+)",
@@ -57,7 +55,7 @@ def read_positions(svg: str, nodes: int, edges: int) -> Layout:
     }
 
     def read(name: str, part: str) -> str:
-        return re.search(rf' {name}="([^"]*)"', part)[1]  # type: ignore[index]
+        return str(re.findall(rf' {name}="([^"]*)"', part)[0])
 
     sizes, centres = [], []
     for i in range(nodes):
@@ -73,4 +71,4 @@ def read_positions(svg: str, nodes: int, edges: int) -> Layout:
             position += [read("d", back), read("points", back)]
             position += [f"{float(read('x', back)) + dx:.1f}", f"{float(read('y', back)) + dy:.1f}"]
         positions.append(EdgePosition(*position))
-    return Layout(float(size[1]), float(size[2]), sizes, centres, positions)
+    return Layout(float(width), float(height), sizes, centres, positions)

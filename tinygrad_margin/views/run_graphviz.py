@@ -39,21 +39,14 @@ class RendererNotFound(RenderError):  # noqa: N818 - named like graphviz.Executa
 
 
 def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0) -> bytes:
-    """Draw a graph. Graphviz's warnings go to stderr.
+    """The picture of a DOT text, in one of Graphviz's formats, by one of its layout engines.
 
-    Args:
-        source: DOT text.
-        format: "svg", "png", "pdf" or another of Graphviz's formats.
-        engine: "dot" or another of Graphviz's layout engines.
-        limit: the most seconds that a large graph may take.
-
-    Returns:
-        The content of the picture's file.
+    Graphviz's warnings go to stderr.
 
     Raises:
         RendererNotFound: neither pygraphviz nor a ``dot`` executable is installed.
         RenderError: Graphviz reports an error, such as a syntax error.
-        TimeoutError: the layout takes longer than ``limit``.
+        TimeoutError: the layout of a large graph takes more than ``limit`` seconds.
     """
     text = source.encode()
     try:
@@ -83,11 +76,9 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
 
 
 def _draw(source: bytes, format: str, engine: str, most: float) -> tuple[bytes | None, str]:
-    """Draw in this process.
+    """Draw in this process: the picture, and what was written to stderr meanwhile.
 
-    Returns:
-        The picture, or None after an error, or b"" for a graph of more than ``most`` nodes and
-        edges; and what was written to stderr meanwhile.
+    The picture is None after an error, and b"" for a graph of more than ``most`` nodes and edges.
     """
     gv: Any = importlib.import_module("pygraphviz.graphviz")
     picture = None

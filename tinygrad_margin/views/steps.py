@@ -21,36 +21,22 @@ from tinygrad_margin.views.notation import format_operation, glyph, number
 
 
 class Contribution(NamedTuple):
-    """What one node passes to one of its operands.
-
-    Attributes:
-        parent: the operand.
-        derivative: the local derivative, ∂node/∂parent.
-        product: what the node passes, ∂J/∂node · ∂node/∂parent.
-        total: ∂J/∂parent so far, including this product.
-    """
+    """What one node passes to one of its operands."""
 
     parent: Value
-    derivative: float
-    product: float
-    total: float
+    derivative: float  # ∂node/∂parent
+    product: float  # what it passes: ∂J/∂node · ∂node/∂parent
+    total: float  # ∂J/∂parent so far, including this product
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node's turn in the reverse sweep; prints as the chain rule in numbers and words.
-
-    Attributes:
-        node: the node.
-        upstream: ∂J/∂node.
-        contributions: one for each of its operands.
-        names: the names of all nodes of the graph; the root comes last.
-    """
+    """One node's turn in the reverse sweep; prints as the chain rule in numbers and words."""
 
     node: Value
-    upstream: float
-    contributions: tuple[Contribution, ...]
-    names: dict[Value, str] = field(repr=False)
+    upstream: float  # ∂J/∂node
+    contributions: tuple[Contribution, ...]  # one for each operand
+    names: dict[Value, str] = field(repr=False)  # of all nodes of the graph; the root comes last
 
     def __str__(self) -> str:
         heading, rules = wording(self.node, self.names)

@@ -32,45 +32,24 @@ _SIZES = {"title": 13, "value": 13, "gradient": 13, "regime": 11}  # of the text
 
 
 class SvgGraph:
-    """A graph with its names and its layout.
-
-    Args:
-        J: the root.
-        max_nodes: the largest graph to take.
-
-    Attributes:
-        nodes: in topological order.
-        index: the position of each node in ``nodes``.
-        edges: each node with each of its operands, node by node.
-        names: what the sentences of the sweep call each node.
-        names_in_html: the same, typeset; without constants that have no label.
-        titles: the first line of each box, as HTML.
-        symbols: ``∂J/∂node`` for each of these nodes, as HTML.
-        leaves: those with a label, in the order of their names, constants last.
-        layout: where everything goes, from left to right.
-
-    Raises:
-        TypeError: J is not a Value.
-        ValueError: more than max_nodes nodes.
-        RendererNotFound, TimeoutError: as for ``draw``.
-    """
+    """The graph of J with its names and its layout; raises the same errors as ``draw``."""
 
     def __init__(self, J: Value, max_nodes: int = 400) -> None:
         self.J = J
-        self.nodes = topological_order(as_node(J, "the picture of J"))
-        check_size(len(self.nodes), max_nodes)
-        self.index = {node: i for i, node in enumerate(self.nodes)}
-        self.edges = [(node, parent) for node in self.nodes for parent in node.parents]
-        self.names = node_names(self.nodes)
-        self.names_in_html = {
-            node: typeset(name)
-            for node, name in self.names.items()
-            if node._row is not CONSTANT or one_line(node.label)
-        }
-        self.titles = {node: title(node, self.names_in_html) for node in self.nodes}
-        root = self.names_in_html.get(J, "")
+        self.nodes = nodes = topological_order(as_node(J, "the picture of J"))
+        check_size(len(nodes), max_nodes)
+        self.index = {node: i for i, node in enumerate(nodes)}
+        self.edges = [(node, parent) for node in nodes for parent in node.parents]
+        self.names = node_names(nodes)
+        # The names as HTML, the first lines of the boxes, and ∂J/∂node. Only a constant without a
+        # label has no name there.
+        named = [node for node in nodes if node._row is not CONSTANT or one_line(node.label)]
+        self.names_in_html = {node: typeset(self.names[node]) for node in named}
+        self.titles = {node: title(node, self.names_in_html) for node in nodes}
+        root = typeset(self.names[J])
         self.symbols = {n: f"∂{root}/∂{name}" for n, name in self.names_in_html.items()}
-        leaves = [node for node in self.nodes if not node.parents and one_line(node.label)]
+        # The leaves with a label, in the order of their names, constants last.
+        leaves = [node for node in nodes if not node.parents and one_line(node.label)]
         self.leaves = sorted(leaves, key=lambda n: (n._row is CONSTANT, _by_number(self.names[n])))
         self.layout = self.layout_in("LR")
 
@@ -81,11 +60,10 @@ class SvgGraph:
             node: table(self._lines(node, uses[node]).values(), ("black", "white", "", 1))
             for node in self.nodes
         }
-        edges = [
-            Edge(node, parent, {"id": f"forward {e}"}, {"id": f"back {e}"} if has_back_arrow(node, parent)
-                 else None, _widest_label(node))
-            for e, (node, parent) in enumerate(self.edges)
-        ]  # fmt: skip
+        edges = []
+        for e, (node, parent) in enumerate(self.edges):
+            back = {"id": f"back {e}"} if has_back_arrow(node, parent) else None
+            edges.append(Edge(node, parent, {"id": f"forward {e}"}, back, _widest_label(node)))
         svg = render(picture_of(labels, edges, direction).source, "svg").decode()
         return read_positions(svg, len(labels), len(edges))
 
@@ -118,14 +96,7 @@ class SvgGraph:
     def svg(
         self, parts: Iterable[str], attributes: str = "", width: float = 0.0, below: float = 0.0
     ) -> str:
-        """The whole SVG.
-
-        Args:
-            parts: its content.
-            attributes: further attributes of the SVG element.
-            width: the least width.
-            below: how much room to leave below the graph.
-        """
+        """The whole SVG around its parts, at least so wide, and with so much room below."""
         width, height = max(self.layout.width, width), self.layout.height + below
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
@@ -135,15 +106,10 @@ class SvgGraph:
     def box(
         self, i: int, box: Box, state: str = "", attributes: str = "", *, changes: bool = False
     ) -> str:
-        """A node's box.
+        """The box of the node in position i of ``nodes``.
 
-        Args:
-            i: the node's position in ``nodes``.
-            box: what it shows.
-            state: another class of its group, such as "current".
-            attributes: further attributes of its group.
-            changes: whether a script will change the numbers; then that of the gradient is a text
-                of its own.
+        The state is a further class of its group, such as "current". If a script is to change the
+        numbers, the number of the gradient is a text of its own.
         """
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
