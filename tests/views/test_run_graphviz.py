@@ -104,11 +104,11 @@ def test_errors_carry_the_message(source: str, format: str, engine: str, message
     assert render(SMALL, "svg")  # and the next one is drawn
 
 
-@pytest.mark.parametrize("small", [300, 0])
+@pytest.mark.parametrize("small", [200, 0])
 def test_what_others_write_meanwhile_is_kept(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:
-    monkeypatch.setattr(run_graphviz, "SMALL", small)
+    monkeypatch.setattr(run_graphviz, "_SMALL", small)
     monkeypatch.setattr(run_graphviz, "_run", lambda *_: (b"a child's picture", ""))
     lines, done = [f"line {i}" for i in range(200)], threading.Event()
 

@@ -26,13 +26,7 @@ from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, 
 from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.ops import Primitive
 from tinygrad_margin.page.operations_in_javascript import json_in_script, row_keys, table
-from tinygrad_margin.views.boxes_and_arrows import (
-    Arrow,
-    Box,
-    boxes_and_arrows,
-    finished,
-    has_back_arrow,
-)
+from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, finished
 from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
@@ -48,11 +42,7 @@ _PHONE = 60  # nodes; a larger graph does not fit on a phone in any direction
 
 @dataclass(frozen=True)
 class Page:
-    """An interactive page; a notebook shows it in a frame of its own.
-
-    Attributes:
-        html: the whole page.
-    """
+    """An interactive page; a notebook shows it in a frame of its own."""
 
     html: str = field(repr=False)
 
@@ -117,9 +107,7 @@ def _html(graph: SvgGraph, title: str | None) -> str:
     """The page: page.html with its places filled in."""
     J, names = graph.J, graph.names
     if title is None:
-        heading = f"{names[J]} = {node_formula(J, names)}" if J.parents else names[J]
-    else:
-        heading = one_line(title, 300)
+        title = f"{names[J]} = {node_formula(J, names)}" if J.parents else names[J]
     keys = _keys(graph)
     boxes, arrows = boxes_and_arrows(J, finished(J))
     rows = row_keys(node._row for node in graph.nodes if node.parents)
@@ -133,8 +121,7 @@ def _html(graph: SvgGraph, title: str | None) -> str:
             f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
             "img-src data:; base-uri 'none'; form-action 'none'"
         ),
-        "title": html.escape(heading),
-        "heading": html.escape(heading),
+        "title": html.escape(one_line(title, 300)),
         "style": style,
         "svg": _svg(graph, boxes, arrows),
         "inputs": _inputs(graph, keys),
@@ -166,15 +153,8 @@ def _colours() -> str:
 
 
 def _keys(graph: SvgGraph) -> dict[Value, str]:
-    """The leaves to play with, by their keys in the address: their names, but not "step"."""
-    keys = {leaf: graph.names[leaf] for leaf in graph.leaves}
-    for leaf, name in keys.items():
-        if name == "step":
-            key = "step′"
-            while key in keys.values():
-                key += "′"
-            return keys | {leaf: key}
-    return keys
+    """The keys of the leaves in the address: their names, but "step" is the step of the sweep."""
+    return {leaf: re.sub("^step′*$", r"\g<0>′", graph.names[leaf]) for leaf in graph.leaves}
 
 
 def _inputs(graph: SvgGraph, keys: dict[Value, str]) -> str:
@@ -254,13 +234,11 @@ def _svg(graph: SvgGraph, boxes: dict[Value, Box], arrows: list[Arrow]) -> str:
     parts += [
         graph.back_arrow(e, arrow, f' id="b{e}" aria-hidden="true"')
         for e, arrow in enumerate(arrows)
-        if has_back_arrow(arrow.node, arrow.parent)
+        if graph.layout.edges[e].back
     ]
     parts += [
         graph.box(i, box, attributes=f' id="n{i}" role="img"', changes=True)
         for i, box in enumerate(boxes.values())
     ]
     label = html.escape(f"The graph of {graph.names[graph.J]}")
-    return graph.svg(
-        parts, f' id="graph" tabindex="-1" role="group" aria-label="{label}"'
-    )
+    return graph.svg(parts, f' id="graph" tabindex="-1" role="group" aria-label="{label}"')

@@ -36,11 +36,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated SVG; a notebook plays it.
-
-    Attributes:
-        svg: its text.
-    """
+    """An animated SVG; a notebook plays it."""
 
     svg: str = field(repr=False)
 

@@ -20,7 +20,7 @@ import graphviz
 from tinygrad_margin.engine import Value
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.files import write_whole
-from tinygrad_margin.views.run_graphviz import SMALL, render
+from tinygrad_margin.views.run_graphviz import render
 
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
@@ -109,7 +109,7 @@ def layout_limits(nodes: int, edges: int, ranks: int = 0) -> dict[str, str]:
 
     An edge is two arrows. The edges span so many ranks, all together.
     """
-    if nodes + 2 * edges <= SMALL and ranks <= SMALL:
+    if nodes + 2 * edges <= 300 and ranks <= 300:
         return {}
     # Nearly all the time goes into straightening the edges: stop after 2 steps per node.
     attributes = {"nslimit": "2"}

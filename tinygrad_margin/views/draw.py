@@ -16,17 +16,11 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tinygrad_margin.engine import Value, as_node, topological_order
 from tinygrad_margin.guard.text import one_line
-from tinygrad_margin.views.boxes_and_arrows import (
-    Arrow,
-    Progress,
-    boxes_and_arrows,
-    finished,
-    title,
-)
+from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, finished, title
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.dot import LOOK, Edge, Picture, check_size, picture_of, table
 from tinygrad_margin.views.files import file_format, write_whole
@@ -45,7 +39,7 @@ _BOXES = {
     "current": (LIGHT["red"], LIGHT["current"], "", 4),
 }
 _STYLES = {"waits": "dotted", "pale": "dashed", "": ""}
-# The DOT attributes of the arrows back; live ones are also wider if more flows.
+# The DOT attributes of the arrows back, besides their width.
 _BACK = {
     "live": {"color": LIGHT["red"], "fontcolor": LIGHT["red"]},
     "undefined": {"color": LIGHT["red"], "fontcolor": LIGHT["red"], "style": "dotted"},
@@ -172,7 +166,9 @@ def _picture(
 ) -> Picture:
     """The picture of one graph."""
     boxes, arrows = boxes_and_arrows(J, progress, precision, gradients=gradients)
-    names = _names(J, boxes)
+    # The labels as HTML. A root without a label is J, or out if another node is called J.
+    names = {node: typeset(node.label) for node in boxes if one_line(node.label)}
+    names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
     labels = {}
     for node, box in boxes.items():
         lines = [title(node, names, precision), box.value]
@@ -186,21 +182,10 @@ def _picture(
             lines.append(f'<font color="{LIGHT["red"]}">{node._row.kink}</font>')
         look = _BOXES["current" if node is progress.current else box.kind]
         labels[node] = table(filter(None, lines), look, _STYLES[box.state])
-    return picture_of(labels, list(map(_edge, arrows)), direction, prefix)
-
-
-def _edge(arrow: Arrow) -> Edge:
-    """An arrow, with the DOT attributes that it is drawn with."""
-    colour, style = ("pale", "dashed") if arrow.quiet else ("grey", "solid")
-    back = _BACK.get(arrow.back)
-    if back and arrow.back == "live":
-        back = back | {"penwidth": arrow.width}
-    forward = {"color": LIGHT[colour], "style": style}
-    return Edge(arrow.node, arrow.parent, forward, back, arrow.text)
-
-
-def _names(J: Value, nodes: Iterable[Value]) -> dict[Value, str]:
-    """The labels as HTML. A root without a label is J, or out if another node is called J."""
-    names = {node: typeset(node.label) for node in nodes if one_line(node.label)}
-    names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
-    return names
+    edges = []
+    for arrow in arrows:
+        colour, style = ("pale", "dashed") if arrow.quiet else ("grey", "solid")
+        back = _BACK[arrow.back] | {"penwidth": arrow.width} if arrow.back else None
+        forward = {"color": LIGHT[colour], "style": style}
+        edges.append(Edge(arrow.node, arrow.parent, forward, back, arrow.text))
+    return picture_of(labels, edges, direction, prefix)

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from tinygrad_margin.views.graphviz_svg import centre_lines
 
-SMALL = 300  # nodes and arrows; up to here even the densest graph takes a second or two
+_SMALL = 200  # arrows; up to here even the densest graph takes a second or two
 _GRAPHVIZ = threading.Lock()  # the library is not thread safe
 _CHILD = (  # with this process's sys.path, and without its __main__
     "import sys; sys.path[:] = sys.argv[4:]; "
@@ -60,11 +60,11 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
             ) from missing
         picture, log = _run([dot, f"-K{engine}", f"-T{format}"], text, limit)
     else:
-        picture, log = _draw(text, format, engine, SMALL)
-        if picture == b"":
+        if source.count("->") <= _SMALL:
+            picture, log = _draw(text, format, engine)
+        else:
             child = [sys.executable, "-c", _CHILD, __file__, format, engine, *sys.path]
-            picture, more = _run(child, text, limit)
-            log += more
+            picture, log = _run(child, text, limit)
     lines = log.splitlines(keepends=True)
     messages = "".join(line for line in lines if not line.startswith("Fontconfig "))
     # After an error in a label Graphviz goes on without the label: that picture would be wrong.
@@ -75,11 +75,8 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
     return centre_lines(picture) if format == "svg" else picture
 
 
-def _draw(source: bytes, format: str, engine: str, most: float) -> tuple[bytes | None, str]:
-    """Draw in this process: the picture, and what was written to stderr meanwhile.
-
-    The picture is None after an error, and b"" for a graph of more than ``most`` nodes and edges.
-    """
+def _draw(source: bytes, format: str, engine: str) -> tuple[bytes | None, str]:
+    """The picture, or None after an error, and what was written to stderr meanwhile."""
     gv: Any = importlib.import_module("pygraphviz.graphviz")
     picture = None
     # The DOT text goes in by a file: a pipe would fill up, as the library holds the GIL.
@@ -90,8 +87,7 @@ def _draw(source: bytes, format: str, engine: str, most: float) -> tuple[bytes |
             with suppress(ValueError):  # bad DOT: the log says what is wrong
                 graph = gv.agread(text, None)
                 try:
-                    large = gv.agnnodes(graph) + gv.agnedges(graph) > most
-                    picture = b"" if large else _draw_graph(gv, graph, format, engine)
+                    picture = _draw_graph(gv, graph, format, engine)
                 finally:
                     gv.agclose(graph)
         log.seek(0)
@@ -149,7 +145,7 @@ def _run(command: list[str], text: bytes, limit: float) -> tuple[bytes | None, s
 
 
 if __name__ == "__main__":  # the child process
-    drawn, errors = _draw(sys.stdin.buffer.read(), sys.argv[2], sys.argv[3], float("inf"))
+    drawn, errors = _draw(sys.stdin.buffer.read(), sys.argv[2], sys.argv[3])
     sys.stderr.buffer.write(errors.encode())
     sys.stdout.buffer.write(drawn or b"")
     sys.exit(drawn is None)
