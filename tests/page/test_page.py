@@ -333,9 +333,8 @@ def check(found, J, moment, tolerance=1e-12):
     for arrow, (quiet, back) in zip(arrows, found["arrows"], strict=True):
         assert quiet == arrow.quiet
         if arrow.back:
-            width = f"{0.8 + 1.4 * arrow.share:.2f}" if arrow.back == "live" else "1"
             kind, stroke, text = back
-            assert (kind, abs(float(stroke) - float(width)) < 0.011) == (arrow.back, True)
+            assert (kind, abs(float(stroke) - float(arrow.width)) < 0.011) == (arrow.back, True)
             assert near([text], [arrow.text])
         else:
             assert back == []

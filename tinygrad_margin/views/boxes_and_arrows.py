@@ -66,8 +66,8 @@ class Arrow(NamedTuple):
     parent: Value
     quiet: bool = False  # no gradient passes, so the grey arrow is pale
     back: str = ""  # the red arrow: "live", "quiet", "undefined" (there is no slope), "" (none)
-    share: float = 0.0  # how much flows along it, from 0 to 1 (the most in this graph)
     text: str = ""  # the local derivative that it multiplies by
+    share: float = 0.0  # how much flows along it, from 0 to 1 (the most in this picture)
 
     @property
     def width(self) -> str:
@@ -83,12 +83,14 @@ def boxes_and_arrows(
     Without gradients, no local derivative is computed.
     """
     totals, done = progress.totals, progress.done if gradients else frozenset()
-    edges = list(_edges(totals, gradients))
-    sizes = [abs(edge.flow) for edge in edges if edge.node in done and math.isfinite(edge.flow)]
-    arrows = [_arrow(edge, done, max(sizes, default=0.0), precision) for edge in edges]
-    uses = Counter(edge.parent for edge in edges)
-    passing = {J, *(edge.parent for edge in edges if not edge.quiet)}
-    unfinished = {edge.parent for edge in edges if edge.node not in done}
+    arrows = list(_arrows(totals, done, precision))
+    largest = max(filter(math.isfinite, (arrow.share for arrow in arrows)), default=0.0) or 1.0
+    for i, arrow in enumerate(arrows):
+        is_drawn = arrow.back and math.isfinite(arrow.share)
+        arrows[i] = arrow._replace(share=arrow.share / largest if is_drawn else 0.0)
+    uses = Counter(arrow.parent for arrow in arrows)
+    passing = {J, *(arrow.parent for arrow in arrows if not arrow.quiet)}
+    unfinished = {arrow.parent for arrow in arrows if arrow.node not in done}
     boxes = {}
     for node, total in totals.items():
         state = gradient = ""
@@ -133,37 +135,24 @@ def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
     return f"{name} = {formula}" if name else formula
 
 
-class _Edge(NamedTuple):
-    """An edge of the graph, with the gradient that flows back along it."""
-
-    node: Value
-    parent: Value
-    derivative: float
-    flow: float
-    quiet: bool
-
-
-def _edges(totals: Mapping[Value, float], gradients: bool) -> Iterator[_Edge]:
-    """Every edge of the graph; without gradients, nothing flows."""
+def _arrows(
+    totals: Mapping[Value, float], done: frozenset[Value], precision: int
+) -> Iterator[Arrow]:
+    """The arrows; instead of its share, each has the size of its flow."""
     for node, total in totals.items():
-        nothing = (0.0,) * len(node.parents)
-        derivatives = local_derivatives(node, missing=math.nan) if gradients else nothing
+        if node not in done:
+            yield from (Arrow(node, parent) for parent in node.parents)
+            continue
+        derivatives = local_derivatives(node, missing=math.nan)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
-            flow = total * derivative
-            quiet = (flow if has_back_arrow(node, parent) else total) == 0.0
-            yield _Edge(node, parent, derivative, flow, quiet)
-
-
-def _arrow(edge: _Edge, done: frozenset[Value], largest: float, precision: int) -> Arrow:
-    """The arrow of an edge; largest is the largest flow in the picture."""
-    node, parent, derivative, flow, quiet = edge
-    if node not in done or not has_back_arrow(node, parent):
-        return Arrow(node, parent, quiet and node in done)
-    if math.isnan(derivative):
-        return Arrow(node, parent, quiet, "undefined", text="no slope")
-    share = abs(flow) / largest if largest and math.isfinite(flow) else 0.0
-    text = f"×{parenthesize(number(derivative, precision))}"
-    return Arrow(node, parent, quiet, "quiet" if flow == 0.0 else "live", share, text)
+            flow = abs(total * derivative)
+            text = f"×{parenthesize(number(derivative, precision))}"
+            if not has_back_arrow(node, parent):
+                yield Arrow(node, parent, total == 0.0, share=flow)
+            elif math.isnan(derivative):
+                yield Arrow(node, parent, False, "undefined", "no slope")
+            else:
+                yield Arrow(node, parent, flow == 0.0, "live" if flow else "quiet", text, flow)
 
 
 def _kind(node: Value, J: Value, uses: int) -> str:
