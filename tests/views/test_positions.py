@@ -1,7 +1,10 @@
 import re
 
+from tinygrad_margin import Value, margin_loss
+from tinygrad_margin.nn import WindowScorer
 from tinygrad_margin.views.positions import read_positions
 from tinygrad_margin.views.run_graphviz import render
+from tinygrad_margin.views.svg import SvgGraph
 
 NUMBER = r"-?[\d.]+"
 
@@ -30,3 +33,15 @@ def test_boxes_arrows_and_labels_are_read():
     assert left < float(both.x) < right
     assert 0 < float(both.y) < layout.height
     assert single[2:] == ("", "", "0", "0")
+
+
+def test_no_factor_lies_on_a_box_of_a_network():
+    net = WindowScorer(n_inputs=6, n_hidden=4, seed=1)
+    s, s_c = (net([Value(sign * 0.1 * k) for k in range(6)]) for sign in (1, -1))
+    graph = SvgGraph(margin_loss(s, s_c))
+    assert len(graph.nodes) > 160
+    boxes = list(zip(graph.layout.centres, graph.layout.sizes, strict=True))
+    for edge in graph.layout.edges:
+        for (x, y), (width, height) in boxes:
+            inside = abs(float(edge.x) - x) < width / 2 and abs(float(edge.y) - y) < height / 2
+            assert not inside or not edge.back

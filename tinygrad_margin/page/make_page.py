@@ -26,12 +26,12 @@ from tinygrad_margin.engine import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE, 
 from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.ops import Primitive
 from tinygrad_margin.page.operations_in_javascript import json_in_script, row_keys, table
-from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, finished
+from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, end_of_sweep
 from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
 from tinygrad_margin.views.notation import typeset
-from tinygrad_margin.views.steps import wording
+from tinygrad_margin.views.steps import step_words
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
 
 _ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
@@ -109,7 +109,7 @@ def _html(graph: SvgGraph, title: str | None) -> str:
     if title is None:
         title = f"{names[J]} = {node_formula(J, names)}" if J.parents else names[J]
     keys = _keys(graph)
-    boxes, arrows = boxes_and_arrows(J, finished(J))
+    boxes, arrows = boxes_and_arrows(J, end_of_sweep(J))
     rows = row_keys(node._row for node in graph.nodes if node.parents)
     script = "\n".join((_read("interpreter.js"), f"const TABLE = {table(rows)};", _read("page.js")))
     paper = "landscape" if graph.layout.width > graph.layout.height else "portrait"
@@ -202,7 +202,7 @@ def _spec(
     nodes = []
     for (node, box), (width, _) in zip(boxes.items(), graph.layout.sizes, strict=True):
         name = graph.names[node]
-        heading, rules = wording(node, graph.names)
+        heading, rules = step_words(node, graph.names)
         entry: dict[str, Any] = {
             "op": rows.get(node._row, node._row.name),
             "in": [graph.index[parent] for parent in node.parents],
@@ -214,7 +214,7 @@ def _spec(
         nodes.append(entry)
     layouts = {"wide": graph.layout}
     if len(nodes) <= _PHONE:
-        layouts["tall"] = graph.layout_in("TB")
+        layouts["tall"] = graph.arrange("TB")
     return {
         "nodes": nodes,
         "inputs": [{"node": graph.index[leaf], "key": key} for leaf, key in keys.items()],

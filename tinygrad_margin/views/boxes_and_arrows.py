@@ -2,7 +2,7 @@
 
     >>> from tinygrad_margin import Value, margin_loss
     >>> J = margin_loss(Value(0.3), Value(0.5))
-    >>> boxes, arrows = boxes_and_arrows(J, finished(J))
+    >>> boxes, arrows = boxes_and_arrows(J, end_of_sweep(J))
     >>> boxes[J].kind, boxes[J].value, boxes[J].gradient
     ('root', '1.2', '1')
     >>> [arrow.text for arrow in arrows if arrow.node is J]
@@ -37,8 +37,8 @@ class Progress:
     totals: Mapping[Value, float]  # ∂J/∂node so far, for all nodes in topological order
 
 
-def finished(J: Value) -> Progress:
-    """The progress of a finished sweep; a gradient that does not exist is nan."""
+def end_of_sweep(J: Value) -> Progress:
+    """How far a sweep has come at its end; a gradient that does not exist is nan."""
     totals = adjoints(J, missing=math.nan)
     return Progress(frozenset(totals), None, totals)
 

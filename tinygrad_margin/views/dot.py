@@ -4,7 +4,7 @@
 >>> a = Value(2.0, "a")
 >>> J = a.exp()
 >>> arrow = Edge(J, a, forward={"color": "grey"}, back={"color": "red"}, text="×7.4")
->>> [line.strip() for line in picture_of({a: "a", J: "J"}, [arrow]).source.splitlines()[-3:-1]]
+>>> [line.strip() for line in make_picture({a: "a", J: "J"}, [arrow]).source.splitlines()[-3:-1]]
 ['n0 -> n1 [color=grey]', 'n0 -> n1 [label="×7.4" color=red dir=back]']
 """
 
@@ -62,12 +62,12 @@ class Edge(NamedTuple):
     text: str  # the label of the red arrow
 
 
-def picture_of(
+def make_picture(
     labels: Mapping[Value, str], edges: Sequence[Edge], direction: str = "LR", prefix: str = "n"
 ) -> Picture:
     """The picture of a graph, given its nodes in topological order, with their DOT labels.
 
-    In the DOT text the nodes are called n0, n1, …, or something else than n.
+    The names of the nodes in the DOT text are n0, n1, …, with the prefix n.
     """
     ranks = span(labels)
     graph = LOOK | {"rankdir": direction} | layout_limits(len(labels), len(edges), ranks)
@@ -75,16 +75,16 @@ def picture_of(
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}
     for node, label in labels.items():
         picture.node(ids[node], label=label)
-    label = "label" if ranks <= _WIDE else "xlabel"
+    key = "label" if ranks <= _WIDE else "xlabel"
     for node, parent, forward, back, text in edges:
         picture.edge(ids[parent], ids[node], **forward)
         if back is not None:
             # Laid out forward, like the grey arrow, and drawn backward: so they run side by side.
-            picture.edge(ids[parent], ids[node], dir="back", **back, **{label: text})
+            picture.edge(ids[parent], ids[node], dir="back", **back, **{key: text})
     return picture
 
 
-def table(lines: Iterable[str], look: tuple[str, str, str, int], style: str = "") -> str:
+def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str = "") -> str:
     """A box as a DOT label, given its lines as HTML.
 
     The look is the colours of outline and fill, the corners, and the width of the outline. If it is
@@ -97,7 +97,7 @@ def table(lines: Iterable[str], look: tuple[str, str, str, int], style: str = ""
     attributes = f' style="{styles}"' if styles else ""
     # A browser's font may be wider than the one Graphviz measures with: leave room at both ends.
     rows = "".join(f"<tr><td>&#160;{line}&#160;</td></tr>" for line in lines)
-    rows = rows.replace("\\", "\\\\")  # otherwise Graphviz replaces \N and the like
+    rows = rows.replace("\\", "\\\\")  # or Graphviz would replace \N by the node's name
     return (
         f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
         f'cellspacing="0" cellpadding="3">{rows}</table>>'
@@ -107,7 +107,7 @@ def table(lines: Iterable[str], look: tuple[str, str, str, int], style: str = ""
 def layout_limits(nodes: int, edges: int, ranks: int = 0) -> dict[str, str]:
     """Graph attributes that keep the layout of a large graph to seconds; none for a small one.
 
-    An edge is two arrows. The edges span so many ranks, all together.
+    An edge is two arrows; ``ranks`` is how many ranks all edges span together.
     """
     if nodes + 2 * edges <= 300 and ranks <= 300:
         return {}

@@ -20,9 +20,9 @@ from collections.abc import Mapping
 
 from tinygrad_margin.engine import Value, as_node, topological_order
 from tinygrad_margin.guard.text import one_line
-from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, finished, title
+from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, end_of_sweep, title
 from tinygrad_margin.views.colours import LIGHT
-from tinygrad_margin.views.dot import LOOK, Edge, Picture, check_size, picture_of, table
+from tinygrad_margin.views.dot import LOOK, Edge, Picture, box_label, check_size, make_picture
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.notation import typeset
 from tinygrad_margin.views.run_graphviz import render
@@ -90,7 +90,7 @@ def draw(
     order = topological_order(as_node(J, "draw(J)"))
     not_begun = Progress(frozenset(), None, dict.fromkeys(order, 0.0))
     return draw_progress(
-        J, not_begun if gradients is False else finished(J), to,
+        J, not_begun if gradients is False else end_of_sweep(J), to,
         direction=direction, gradients=gradients, precision=precision, max_nodes=max_nodes,
     )  # fmt: skip
 
@@ -143,7 +143,7 @@ def beside(
         file_format(to, "draw", _FORMATS)  # a wrong name raises an error before any work is done
     whole = Picture(graph_attr=LOOK | {"rankdir": "TB"})
     for i, (caption, J) in enumerate(graphs.items()):
-        progress = finished(as_node(J, "beside(graphs)"))
+        progress = end_of_sweep(as_node(J, "beside(graphs)"))
         part = _picture(J, progress, "TB", True, precision, prefix=f"g{i}n")
         part.name = f"cluster_{i}"  # Graphviz draws a frame around a graph of such a name
         part.graph_attr.update(
@@ -181,11 +181,11 @@ def _picture(
         if gradients and box.case == 1 and box.state != "waits":
             lines.append(f'<font color="{LIGHT["red"]}">{node._row.kink}</font>')
         look = _BOXES["current" if node is progress.current else box.kind]
-        labels[node] = table(filter(None, lines), look, _STYLES[box.state])
+        labels[node] = box_label(filter(None, lines), look, _STYLES[box.state])
     edges = []
     for arrow in arrows:
         colour, style = ("pale", "dashed") if arrow.quiet else ("grey", "solid")
         back = _BACK[arrow.back] | {"penwidth": arrow.width} if arrow.back else None
         forward = {"color": LIGHT[colour], "style": style}
         edges.append(Edge(arrow.node, arrow.parent, forward, back, arrow.text))
-    return picture_of(labels, edges, direction, prefix)
+    return make_picture(labels, edges, direction, prefix)

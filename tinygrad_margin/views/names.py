@@ -55,12 +55,11 @@ def reason(node: Value, names: Mapping[Value, str]) -> str:
     if case is None or cases is None:
         return ""
     first, last = node.parents[0], node.parents[-1]
-    return cases[case].format(
-        a=_with_value(first, names), b=_with_value(last, names), x=names[first], y=names[last]
-    )
+    a, b = _name_and_value(first, names), _name_and_value(last, names)
+    return cases[case].format(a=a, b=b, x=names[first], y=names[last])
 
 
-def _with_value(node: Value, names: Mapping[Value, str]) -> str:
+def _name_and_value(node: Value, names: Mapping[Value, str]) -> str:
     """A node's name and value, ``z = 1.2``; of a constant without a name, its value."""
     value = number(node.data)
     return value if names[node] == value else f"{names[node]} = {value}"

@@ -39,7 +39,7 @@ class Step:
     names: dict[Value, str] = field(repr=False)  # of all nodes of the graph; the root comes last
 
     def __str__(self) -> str:
-        heading, rules = wording(self.node, self.names)
+        heading, rules = step_words(self.node, self.names)
         if self.node._row is CONSTANT:
             return heading
         if not self.contributions:
@@ -69,7 +69,7 @@ def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) 
     return Step(node, upstream, tuple(contributions), names)
 
 
-def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
+def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
     """The words of a step without its numbers: a heading, and the chain rule for each operand.
 
     The rule of a constant operand is empty.

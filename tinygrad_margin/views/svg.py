@@ -19,7 +19,7 @@ from pathlib import Path
 from tinygrad_margin.engine import CONSTANT, Value, as_node, topological_order
 from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, has_back_arrow, title
-from tinygrad_margin.views.dot import Edge, check_size, picture_of, table
+from tinygrad_margin.views.dot import Edge, box_label, check_size, make_picture
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import number, parenthesize, typeset
 from tinygrad_margin.views.positions import Layout, read_positions
@@ -50,21 +50,21 @@ class SvgGraph:
         self.symbols = {n: f"∂{root}/∂{name}" for n, name in self.names_in_html.items()}
         # The leaves with a label, in the order of their names, constants last.
         leaves = [node for node in nodes if not node.parents and one_line(node.label)]
-        self.leaves = sorted(leaves, key=lambda n: (n._row is CONSTANT, _by_number(self.names[n])))
-        self.layout = self.layout_in("LR")
+        self.leaves = sorted(leaves, key=lambda n: (n._row is CONSTANT, _sort_key(self.names[n])))
+        self.layout = self.arrange("LR")
 
-    def layout_in(self, direction: str) -> Layout:
+    def arrange(self, direction: str) -> Layout:
         """Where everything goes if values flow in this direction ("LR", "TB")."""
         uses = Counter(parent for _, parent in self.edges)
         labels = {
-            node: table(self._lines(node, uses[node]).values(), ("black", "white", "", 1))
+            node: box_label(self._lines(node, uses[node]).values(), ("black", "white", "", 1))
             for node in self.nodes
         }
         edges = []
         for e, (node, parent) in enumerate(self.edges):
             back = {"id": f"back {e}"} if has_back_arrow(node, parent) else None
             edges.append(Edge(node, parent, {"id": f"forward {e}"}, back, _widest_label(node)))
-        svg = render(picture_of(labels, edges, direction).source, "svg").decode()
+        svg = render(make_picture(labels, edges, direction).source, "svg").decode()
         return read_positions(svg, len(labels), len(edges))
 
     def _lines(self, node: Value, uses: int) -> dict[str, str]:
@@ -177,7 +177,7 @@ class SvgGraph:
         )
 
 
-def _by_number(name: str) -> list[tuple[int, str]]:
+def _sort_key(name: str) -> list[tuple[int, str]]:
     """A key that sorts x_2 before x_10."""
     parts = re.split(r"([0-9]+)", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
