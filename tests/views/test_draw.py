@@ -299,7 +299,7 @@ def test_a_failed_layout_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(sys.modules["tinygrad_margin.views.draw"], "render", fail)
+    monkeypatch.setattr(sys.modules["tinygrad_margin.views.dot"], "render", fail)
     with pytest.raises(RuntimeError):
         draw(margin(), target)
     assert target.read_text() == "old"

@@ -104,7 +104,7 @@ def test_errors_carry_the_message(source: str, format: str, engine: str, message
     assert render(SMALL, "svg")  # and the next one is drawn
 
 
-@pytest.mark.parametrize("small", [200, 0])
+@pytest.mark.parametrize("small", [240, 0])
 def test_what_others_write_meanwhile_is_kept(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: int
 ) -> None:

@@ -20,6 +20,7 @@ import graphviz
 from tinygrad_margin.engine import Value
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.files import write_whole
+from tinygrad_margin.views.graphviz_svg import centre_lines
 from tinygrad_margin.views.run_graphviz import render
 
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
@@ -34,12 +35,12 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     def _pipe_lines(
         self, engine: str, format: str, lines: Iterable[str], *, input_encoding: str, **_: Any
     ) -> bytes:
-        return render("".join(lines), format, engine)
+        return _draw("".join(lines), format, engine)
 
     def _pipe_lines_string(
         self, engine: str, format: str, lines: Iterable[str], *, encoding: str, **_: Any
     ) -> str:
-        return render("".join(lines), format, engine).decode(encoding)
+        return _draw("".join(lines), format, engine).decode(encoding)
 
     def _render(
         self, engine: str, format: str, filepath: str, *,
@@ -48,8 +49,13 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         target = os.fspath(outfile) if outfile is not None else f"{filepath}.{format}"
         if raise_if_result_exists and os.path.exists(target):
             raise graphviz.FileExistsError(f"output file exists: {target!r}")
-        write_whole(target, render(Path(filepath).read_text(self.encoding), format, engine))
+        write_whole(target, _draw(Path(filepath).read_text(self.encoding), format, engine))
         return target
+
+
+def _draw(source: str, format: str, engine: str) -> bytes:
+    picture = render(source, format, engine)
+    return centre_lines(picture) if format == "svg" else picture
 
 
 class Edge(NamedTuple):

@@ -25,7 +25,6 @@ from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.dot import LOOK, Edge, Picture, box_label, check_size, make_picture
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.notation import typeset
-from tinygrad_margin.views.run_graphviz import render
 
 _FORMATS = ("svg", "png", "pdf", "dot", "gv")
 _DIRECTIONS = ("LR", "RL", "TB", "BT")
@@ -156,8 +155,8 @@ def beside(
 
 def save(picture: Picture, to: str | os.PathLike[str]) -> Picture:
     """Write a picture to a file, in the format that its name asks for; return the picture."""
-    kind, source = file_format(to, "draw", _FORMATS), picture.source
-    write_whole(to, source.encode() if kind in ("dot", "gv") else render(source, kind))
+    kind = file_format(to, "draw", _FORMATS)
+    write_whole(to, picture.source.encode() if kind in ("dot", "gv") else picture.pipe(kind))
     return picture
 
 

@@ -20,11 +20,9 @@ from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from tinygrad_margin.views.graphviz_svg import centre_lines
-
-_SMALL = 200  # arrows; up to here even the densest graph takes a second or two
+_SMALL = 240  # arrows; up to here even the densest graph takes a second or two
 _GRAPHVIZ = threading.Lock()  # the library is not thread safe
-_CHILD = (  # with this process's sys.path, and without its __main__
+_CHILD = (  # runs this file only, with this process's sys.path
     "import sys; sys.path[:] = sys.argv[4:]; "
     "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
 )
@@ -72,7 +70,7 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
         raise RenderError(f"Graphviz: {messages.strip() or 'there is no graph in the DOT text'}")
     if sys.stderr is not None:  # it is None in a Windows program without a console
         sys.stderr.write(messages)
-    return centre_lines(picture) if format == "svg" else picture
+    return picture
 
 
 def _draw(source: bytes, format: str, engine: str) -> tuple[bytes | None, str]:
