@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tinygrad_margin import Value, animate, beside, draw, margin_loss
 from tinygrad_margin.nn import WindowScorer
-from tinygrad_margin.views.draw import Picture, save
+from tinygrad_margin.views.dot import Picture
+from tinygrad_margin.views.draw import save
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
@@ -45,7 +46,8 @@ def main(folder: Path = FOLDER) -> None:
 
 def rooms() -> Picture:
     """The rooms of the package: layers from pyproject.toml, words and imports from the code."""
-    contract = re.search(r"^layers = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
+    settings = (ROOT / "pyproject.toml").read_text("utf-8")
+    contract = re.search(r"^layers = \[(.*?)^\]", settings, re.M | re.S)
     layers = [re.findall(r"\w+", line) for line in re.findall('"(.*)"', contract[1])]
     about, imports = {}, {}
     for room in (room for layer in layers for room in layer):

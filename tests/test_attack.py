@@ -34,7 +34,7 @@ from tinygrad_margin import (
 )
 from tinygrad_margin.engine import adjoints
 from tinygrad_margin.graph import count_paths
-from tinygrad_margin.views import render as render_module
+from tinygrad_margin.views.files import write_whole
 
 WRITERS = {"draw.svg": draw, "draw.png": draw, "draw.dot": draw, "page.html": page,
            "animate.svg": animate}  # fmt: skip
@@ -259,8 +259,8 @@ def test_an_interrupt_at_every_bytecode_of_writing_a_file(tmp_path, old):
         steps += 1
         if old is not None:
             path.write_bytes(old)
-        with interrupt_after(steps, "render.py") as fired:
-            render_module.write_whole(path, b"new")
+        with interrupt_after(steps, "files.py") as fired:
+            write_whole(path, b"new")
         content = path.read_bytes() if path.exists() else None
         assert content in (old, b"new")
         seen.add(content)

@@ -20,7 +20,7 @@ def same(J):
     leaves = sweep(J, adjoints)
     for node in topological_order(J):
         fast = node.grad if node.parents else leaves[node]
-        assert fast == plain[node] or math.isnan(fast) and math.isnan(plain[node])
+        assert fast == plain[node] or (math.isnan(fast) and math.isnan(plain[node]))
     return len(leaves)
 
 

@@ -37,7 +37,7 @@ from tinygrad_margin import (
 from tinygrad_margin.engine import OPERATIONS, adjoints, constant, local_derivatives
 from tinygrad_margin.ops import TABLE
 from tinygrad_margin.primitive import own_primitive, partials_are_formulas, value_is_formula
-from tinygrad_margin.views.scene import Moment
+from tinygrad_margin.views.boxes_and_arrows import Progress
 
 
 def clamp(x):
@@ -790,7 +790,7 @@ def test_random_graphs_on_the_page(tab, tmp_path):
         K = rebuilt(J, data)[J]
         sweep = ReverseSweep(K)
         steps = sweep.run()
-        check(shown(tab), K, Moment(frozenset(sweep.totals), None, adjoints(K)))
+        check(shown(tab), K, Progress(frozenset(sweep.totals), None, adjoints(K)))
         for on_page, step in zip(tab.evaluate(STEP_THROUGH)[1:], steps, strict=True):
             assert near(on_page.splitlines(), str(step).splitlines())
 

@@ -1,4 +1,4 @@
-"""A gradient explained: the paths that it flows along, and the whole evaluation as a table.
+"""Explain a gradient: the paths that it flows along, and the whole evaluation as a table.
 
 >>> from tinygrad_margin import Value, explain, margin_loss
 >>> s, s_c = Value(0.3), Value(0.5)
@@ -36,31 +36,23 @@ from tinygrad_margin.views.notation import (
     parenthesize,
     subscript,
     width,
-)
+)  # fmt: skip
 
 _SHOWN = 5  # paths
-_LONGEST = 10  # arrows of a path written out
+_HEAD = ("Forward primal trace ↓", "Reverse adjoint trace ↑")
+_LONGEST = 10  # arrows of a path, or terms of a sum, that are written out
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
-    """Why ∂J/∂s is what it is. Prints as a derivation; a notebook shows it as LaTeX.
-
-    Attributes:
-        J: the node that is differentiated.
-        s: the node that it is differentiated with respect to.
-        count: how many paths lead from s to J, all of them.
-        paths: the first few, each as its edges from J down to s.
-        gradient: ∂J/∂s, the sum over all paths.
-        kinks: the nodes on any of the paths that sit at their kink, or that explain themselves.
-    """
+    """Why ∂J/∂s is what it is. It prints as a derivation; a notebook shows it as LaTeX."""
 
     J: Value
     s: Value
-    count: int
-    paths: tuple[tuple[Edge, ...], ...]
-    gradient: float
-    kinks: tuple[Value, ...]
+    count: int  # of all paths from s to J
+    paths: tuple[tuple[Edge, ...], ...]  # the first few, each as its edges from J down to s
+    gradient: float  # ∂J/∂s, the sum over all paths
+    kinks: tuple[Value, ...]  # nodes on the paths that are at a kink or have their own explanation
     _names: dict[Value, str]
 
     def __str__(self) -> str:
@@ -74,33 +66,30 @@ class Explanation:
             )
         if self.J is self.s:
             return f"∂{J}/∂{J} = 1: a node moves as it moves itself."
-        lines = [f"{_counted(self.count)} from {s} to {J}:"]
+        lines = [f"{_paths_lead(self.count)} from {s} to {J}:"]
         lines += [f"  {_path(path, self._names)}" for path in self.paths]
-        left_out = self.count - len(self.paths)
-        if left_out:
-            lines.append(f"  and {_big(left_out)} more")
-        on_them = [edge.node for path in self.paths for edge in path]
-        lines += self._reasons(dict.fromkeys((*on_them, *self.kinks[:_SHOWN])))
+        if more := self.count - len(self.paths):
+            lines.append(f"  and {_large(more)} more")
+        nodes = [edge.node for path in self.paths for edge in path]
+        lines += self._reasons(dict.fromkeys((*nodes, *self.kinks[:_SHOWN])))
         lines.append(f"So ∂{J}/∂{s} = {self._sum()}.")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _reasons(self, nodes: Iterable[Value]) -> list[str]:
-        """Why the gradient goes where it goes, at each node that has a kink."""
+        """Why the gradient goes where it goes, at each of the nodes that has a kink."""
         names = self._names
-        because = {node: reason(node, names) for node in nodes}
-        return [f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in because.items() if why]
+        reasons = {node: why for node in nodes if (why := reason(node, names))}
+        return [f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in reasons.items()]
 
     def _sum(self) -> str:
-        """The products of the paths, added up."""
+        """The sum of the products along the paths, and what it gives."""
         total = number(self.gradient)
-        products = [number(_product(path)) for path in self.paths]
         if self.count == 1:
             return total
-        if self.count > len(products):
-            products.append("…")
-        terms = [products[0]] + [f"({p})" if p.startswith("−") else p for p in products[1:]]
+        first, *others = [number(_product(path)) for path in self.paths]
+        terms = [first, *map(parenthesize, others)] + ["…"] * (self.count > len(self.paths))
         return f"{' + '.join(terms)} = {total}"
 
     def _repr_latex_(self) -> str:
@@ -113,9 +102,8 @@ class Explanation:
             )
         terms = []
         for path in self.paths:
-            names = [self._names[edge.parent] for edge in reversed(path)] + [self._names[self.J]]
-            way = r" \to ".join(map(latex, _shortened(names)))
-            factors = _shortened([parenthesize(number(d)) for d in map(_derivative, path)])
+            way = r" \to ".join(map(latex, _shorten(_nodes(path, self.J, self._names))))
+            factors = _shorten([parenthesize(number(_derivative(edge))) for edge in path])
             product = r" \cdot ".join(factors) or "1"
             terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
         if self.count > len(terms):
@@ -133,11 +121,11 @@ def explain(J: Value, s: Value) -> Explanation:
         s: the node to differentiate with respect to, a leaf or not.
 
     Returns:
-        What prints as a derivation, and shows as LaTeX in a notebook. All paths are counted, the
-        first few shown. Where no path leads from s to J, it says so, and what follows.
+        An explanation, which prints as a derivation; a notebook shows it as LaTeX. It counts all
+        paths and shows the first few. If there is none, it says so, and what follows from that.
 
     Raises:
-        TypeError: J or s is no Value.
+        TypeError: J or s is not a Value.
         SlopeError, OverflowError: a local derivative does not exist, or is too large.
 
     Example:
@@ -154,26 +142,23 @@ def explain(J: Value, s: Value) -> Explanation:
     as_node(s, "explain(J, s)")
     count = count_paths(J, s)
     names = node_names(topological_order(J))
-    if s not in names:  # of another graph, where it may be called anything
+    if s not in names:  # s is in another graph, and may have the name of a node in this one
         name = one_line(s.label) or (number(s.data) if s._row is CONSTANT else "s")
         names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
     gradient = grad(J, s)
-    kinks = tuple(
-        node
-        for node in nodes_reached_from([s], J)
-        if node is not s and (node.is_at_kink or node._row.explanation)
-    )
+    between = (node for node in nodes_reached_from([s], J) if node is not s)
+    kinks = tuple(node for node in between if node.is_at_kink or node._row.explanation)
     return Explanation(J, s, count, found, gradient, kinks, names)
 
 
-def _counted(count: int) -> str:
+def _paths_lead(count: int) -> str:
     """1 path leads, 2 paths lead."""
-    return "1 path leads" if count == 1 else f"{_big(count)} paths lead"
+    return "1 path leads" if count == 1 else f"{_large(count)} paths lead"
 
 
-def _big(count: int) -> str:
-    """A count that may have thousands of digits."""
+def _large(count: int) -> str:
+    """A count as text, rounded if it has more than 40 digits."""
     if count < 10**40:
         return f"{count:,}"
     spare = count.bit_length() - 53
@@ -188,76 +173,69 @@ def _derivative(edge: Edge) -> float:
 
 def _product(path: Sequence[Edge]) -> float:
     """The product of the local derivatives along a path, from J down."""
-    product = 1.0
-    for edge in path:
-        product *= _derivative(edge)
-    return product
+    return math.prod(map(_derivative, path), start=1.0)
+
+
+def _nodes(path: Sequence[Edge], J: Value, names: dict[Value, str]) -> list[str]:
+    """The names of the nodes on a path to J."""
+    return [*(names[edge.parent] for edge in reversed(path)), names[J]]
 
 
 def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
     """A path, with the chain rule along it."""
-    way = [names[edge.parent] for edge in reversed(path)] + [names[path[0].node]]
-    product = number(_product(path))
-    left_out = ""
+    way, product, note = _nodes(path, path[0].node, names), number(_product(path)), ""
     if len(path) > _LONGEST:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
-        left_out = " (factors of 1 left out)"
+        note = " (factors of 1 left out)"
     chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
     factors = [parenthesize(number(_derivative(edge))) for edge in path]
     factors[0] = number(_derivative(path[0]))
-    text = f"{' → '.join(_shortened(way))}:  {' · '.join(_shortened(chain))}"
+    text = f"{' → '.join(_shorten(way))}:  {' · '.join(_shorten(chain))}"
     if len(path) > 1:
-        text += f" = {' · '.join(_shortened(factors))}"
-    return f"{text} = {product}{left_out}"
+        text += f" = {' · '.join(_shorten(factors))}"
+    return f"{text} = {product}{note}"
 
 
-def _shortened(parts: list[str]) -> list[str]:
-    """The first and last parts of a long row."""
-    if len(parts) <= _LONGEST:
-        return parts
-    return [*parts[:3], "…", *parts[-3:]]
+def _shorten(parts: list[str]) -> list[str]:
+    """The parts, or if there are too many, the first and last ones."""
+    return parts if len(parts) <= _LONGEST else [*parts[:3], "…", *parts[-3:]]
 
 
 @dataclass(frozen=True, repr=False)
 class EvaluationTrace:
-    """The evaluation of a graph as a table; a notebook shows it as one.
+    """The evaluation of a graph as a table.
 
-    Attributes:
-        rows: for each node its forward primal and its reverse adjoint, as text. The primals are
-            read from the top down, the adjoints from the bottom up.
+    The rows hold for each node its forward primal and its reverse adjoint, as text. The primals are
+    read from the top down, the adjoints from the bottom up.
     """
 
     rows: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        head = ("Forward primal trace ↓", "Reverse adjoint trace ↑")
-        column = max(width(row[0]) for row in (head, *self.rows))
-        lines = [
-            f"{left}{' ' * (column - width(left))}   {right}" for left, right in (head, *self.rows)
-        ]
+        rows = (_HEAD, *self.rows)
+        column = max(width(left) for left, _ in rows)
+        lines = [f"{left}{' ' * (column - width(left))}   {right}" for left, right in rows]
         lines.insert(1, "─" * max(map(width, lines)))
         return "\n".join(line.rstrip() for line in lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        cell = '<td style="text-align:left">{}</td>'
-        rows = "".join(
-            f"<tr>{cell.format(html.escape(left))}{cell.format(html.escape(right))}</tr>"
-            for left, right in self.rows
-        )
-        head = '<th style="text-align:left">{}</th>'
-        titles = head.format("Forward primal trace ↓") + head.format("Reverse adjoint trace ↑")
-        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
+        def row(tag: str, texts: tuple[str, str]) -> str:
+            cells = (f'<{tag} style="text-align:left">{html.escape(x)}</{tag}>' for x in texts)
+            return f"<tr>{''.join(cells)}</tr>"
+
+        body = "".join(row("td", texts) for texts in self.rows)
+        return f"<table><thead>{row('th', _HEAD)}</thead><tbody>{body}</tbody></table>"
 
 
 def evaluation_trace(J: Value) -> EvaluationTrace:
-    """The evaluation of J and of its gradient, as a table of one line a node.
+    """The evaluation of J and of its gradient, as a table with one line for each node.
 
     Inputs are v₋₁, v₀, operations v₁, v₂, …; a bar marks the adjoint, v̄ = ∂J/∂v.
 
     Raises:
-        TypeError: J is no Value.
+        TypeError: J is not a Value.
         SlopeError, OverflowError: a local derivative does not exist, or is too large.
 
     Source: Baydin et al., Automatic Differentiation in Machine Learning: a Survey (JMLR 2018),
@@ -277,37 +255,28 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
     names = {node: f"v{subscript(i)}" for i, node in enumerate([*inputs, *steps], 1 - len(inputs))}
     for node in totals:
         names.setdefault(node, one_line(node.label) or number(node.data))
-    given: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
+    # For each node, the terms of its adjoint, in symbols and in numbers.
+    terms: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
         for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
             factor = parenthesize(number(derivative))
             upstream = parenthesize(number(totals[node]))
-            given[parent].append((f"{bar}·∂{names[node]}/∂{names[parent]}", f"{upstream}·{factor}"))
-    rows = []
-    for node in [*inputs, *steps]:
-        rows.append((_primal(node, names), _adjoint(node, J, names, given[node], totals[node])))
+            terms[parent].append((f"{bar}·∂{names[node]}/∂{names[parent]}", f"{upstream}·{factor}"))
+    rows = ((_primal(n, names), _adjoint(names[n], terms[n], totals[n])) for n in (*inputs, *steps))
     return EvaluationTrace(tuple(rows))
 
 
 def _primal(node: Value, names: dict[Value, str]) -> str:
     """One line of the forward trace."""
-    parts = [names[node]]
-    if one_line(node.label):
-        parts.append(one_line(node.label))
+    parts = [names[node], one_line(node.label)]
     if node.parents:
         parts.append(node_formula(node, names))
         parts.append(format_operation(node.op, [number(parent.data) for parent in node.parents]))
-    return " = ".join([*parts, number(node.data)])
+    return " = ".join(filter(None, [*parts, number(node.data)]))
 
 
-def _adjoint(
-    node: Value, J: Value, names: dict[Value, str], given: list[tuple[str, str]], total: float
-) -> str:
-    """One line of the reverse trace."""
-    bar = names[node].replace("v", "v̄")
-    if node is J:
-        return f"{bar} = {number(total)}"
-    terms = given if len(given) <= _LONGEST else [*given[:3], ("…", "…"), *given[-3:]]
-    symbols, numbers = (" + ".join(part) for part in zip(*terms, strict=True))
-    return f"{bar} = {symbols} = {numbers} = {number(total)}"
+def _adjoint(name: str, terms: list[tuple[str, str]], total: float) -> str:
+    """One line of the reverse trace; the root has no terms."""
+    sums = [" + ".join(_shorten(list(column))) for column in zip(*terms, strict=True)]
+    return " = ".join([name.replace("v", "v̄"), *sums, number(total)])

@@ -22,23 +22,18 @@ from typing import Any
 from tinygrad_margin.engine import Value, topological_order
 from tinygrad_margin.fast_engine import add_gradients
 from tinygrad_margin.guard import as_node
-from tinygrad_margin.views.draw import Picture, draw_moment
+from tinygrad_margin.views.boxes_and_arrows import Progress
+from tinygrad_margin.views.dot import Picture
+from tinygrad_margin.views.draw import draw_progress
 from tinygrad_margin.views.names import node_names
-from tinygrad_margin.views.scene import Moment
 from tinygrad_margin.views.steps import Step, take_step
 
 
 class ReverseSweep(Iterator[Step]):
     """The reverse sweep over J's graph, from J to the leaves, forwards and back.
 
-    It keeps its running totals to itself: no ``grad`` is touched before ``commit``. Iterating does
-    the steps that are left; ``rewind`` starts anew.
-
-    Args:
-        J: the root.
-
-    Raises:
-        TypeError: J is no Value.
+    It has its own running totals: no ``grad`` changes before ``commit``. Iterating does the
+    remaining steps; ``rewind`` goes back to the start. Raises TypeError if J is not a Value.
 
     Example:
         >>> a = Value(3.0, "a")
@@ -55,7 +50,7 @@ class ReverseSweep(Iterator[Step]):
         self._names = node_names(order)
         self._order = order[::-1]
         self._done: list[Step] = []
-        self._before: list[list[float]] = []  # the totals that each step found
+        self._before: list[list[float]] = []  # of each step, the totals before it
         self._totals = dict.fromkeys(self._order, 0.0)
         self._totals[J] = 1.0
 
@@ -74,21 +69,21 @@ class ReverseSweep(Iterator[Step]):
 
     @property
     def totals(self) -> Mapping[Value, float]:
-        """∂J/∂node so far, for every node: a view that moves on with the sweep; read-only."""
+        """∂J/∂node so far, for every node: a read-only view that follows the sweep."""
         return MappingProxyType(self._totals)
 
     @property
     def last(self) -> Step | None:
-        """The step done last; None at the start."""
+        """The last step done; None at the start."""
         return self._done[-1] if self._done else None
 
     def step(self) -> Step:
-        """Process the next node.
+        """Do the next step and return it.
 
         Raises:
             StopIteration: all steps are done.
-            SlopeError, OverflowError: the node has a local derivative that does not exist, or is
-                too large; the sweep stays where it is.
+            SlopeError, OverflowError: a local derivative does not exist, or is too large; the sweep
+                stays where it is.
         """
         if self.position == len(self):
             raise StopIteration(f"all {len(self)} steps are done; back() or rewind() goes back")
@@ -101,11 +96,7 @@ class ReverseSweep(Iterator[Step]):
     __next__ = step
 
     def back(self) -> Step:
-        """Undo the last step and return it.
-
-        Raises:
-            IndexError: no step has been done.
-        """
+        """Undo the last step and return it; raises IndexError at the start."""
         if not self._done:
             raise IndexError("the sweep is at its start: there is no step to take back")
         step = self._done.pop()
@@ -113,7 +104,7 @@ class ReverseSweep(Iterator[Step]):
         return step
 
     def run(self) -> list[Step]:
-        """Do all steps that are left, and return them."""
+        """Do the remaining steps and return them."""
         return list(self)
 
     def rewind(self) -> None:
@@ -124,8 +115,7 @@ class ReverseSweep(Iterator[Step]):
     def commit(self) -> None:
         """Add the gradient to the leaves' ``grad``, as ``backward`` does.
 
-        Raises:
-            ValueError: there are steps left, so that the totals are not the gradient yet.
+        Raises ValueError if there are steps left.
         """
         if self.position < len(self):
             raise ValueError(
@@ -135,18 +125,14 @@ class ReverseSweep(Iterator[Step]):
         add_gradients({node: x for node, x in self._totals.items() if not node.parents})
 
     def draw(self, to: str | os.PathLike[str] | None = None, **options: Any) -> Picture:
-        """The picture at this moment: arrows only where gradient has flowed.
+        """The picture at this moment; ``to`` and the options are those of ``draw``.
 
-        The current node, whose step was done last, has a heavy red outline; nodes that wait for
-        their turn are dotted, with the gradient that has reached them so far.
-
-        Args:
-            to: a file to write as well.
-            options: as for ``draw``.
+        There are red arrows only where gradient has flowed. The node of the last step has a heavy
+        red outline. Nodes that wait for their turn are dotted, with the gradient so far.
         """
-        moment = Moment(
+        progress = Progress(
             done=frozenset(step.node for step in self._done),
             current=self.last.node if self.last else None,
             totals=self._totals,
         )
-        return draw_moment(self._order[0], moment, to, **options)
+        return draw_progress(self._order[0], progress, to, **options)

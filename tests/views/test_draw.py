@@ -20,7 +20,7 @@ from tinygrad_margin import (
     primitive,
     topological_order,
 )
-from tinygrad_margin.views.render import layout
+from tinygrad_margin.views.run_graphviz import render
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -299,7 +299,7 @@ def test_a_failed_layout_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(sys.modules["tinygrad_margin.views.draw"], "layout", fail)
+    monkeypatch.setattr(sys.modules["tinygrad_margin.views.dot"], "render", fail)
     with pytest.raises(RuntimeError):
         draw(margin(), target)
     assert target.read_text() == "old"
@@ -383,7 +383,7 @@ def test_micrograds_notebook_runs_unchanged():
             dot.edge(str(id(n)) + n._op, str(id(n)))
     for n1, n2 in edges:
         dot.edge(str(id(n1)), str(id(n2)) + n2._op)
-    assert layout(dot.source, "svg").count(b'class="node"') == 6 + 3
+    assert render(dot.source, "svg").count(b'class="node"') == 6 + 3
 
 
 def test_backslashes_are_text(tmp_path):

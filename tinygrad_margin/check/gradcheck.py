@@ -48,9 +48,9 @@ from tinygrad_margin.check.numeric import (
 from tinygrad_margin.engine import Value, adjoints, local_derivatives
 from tinygrad_margin.guard import as_number
 from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.names import node_formula, node_names
 from tinygrad_margin.views.notation import number
-from tinygrad_margin.views.scene import slopes_or_nan
 
 _SURE = 100.0  # estimated errors that make a difference
 _EPSILON = sys.float_info.epsilon

@@ -24,8 +24,8 @@ from tinygrad_margin.check.differences import Sample, Slope, best, one_sided
 from tinygrad_margin.engine import Value, adjoints, topological_order
 from tinygrad_margin.guard import as_number, one_line
 from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.names import kink_case, node_formula, node_names
-from tinygrad_margin.views.scene import slopes_or_nan
 
 _KNOWN = 1e-6  # a relative error that numeric_grad is content with
 BRANCH = "f itself, which computes something else there"

@@ -24,8 +24,9 @@ from typing import Any, TypeVar
 
 from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
-from tinygrad_margin.views.draw import Picture, save
-from tinygrad_margin.views.render import write_whole
+from tinygrad_margin.views.dot import Picture
+from tinygrad_margin.views.draw import save
+from tinygrad_margin.views.files import write_whole
 
 _Output = TypeVar("_Output", bound=Any)
 _PACKAGE = Path(__file__).parents[1]

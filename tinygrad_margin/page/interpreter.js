@@ -1,12 +1,12 @@
-// The recorded graph, evaluated and differentiated in the browser, as engine.py does it.
+// The recorded graph, evaluated and differentiated in the browser the way engine.py does it.
 //
-//   const graph = new Graph(spec);                    // what page.py wrote down, see _spec there
+//   const graph = new Graph(spec);                    // spec is what _spec in make_page.py gives
 //   const {values, errors} = graph.evaluate([…]);     // from one number for each leaf
 //   const {totals, steps, errors} = graph.sweep(values, 3);   // three steps of the reverse sweep
 //   graph.sentence(steps[2], values);                 // what print(step) says
 //
-// TABLE, the operations, is written by javascript.py from the table of primitives; m is the
-// mathematics that its functions use. Where Python raises, so does m: with Python's kind of error.
+// TABLE, the operations, comes from operations_in_javascript.py; m is the mathematics that they use.
+// Where Python raises an error, m throws one of the same kind.
 "use strict";
 
 class EngineError extends Error {
@@ -83,7 +83,7 @@ function number(x, {signed = false, precision = 4} = {}) {
   return (sign + text).replace(/-/g, "−");
 }
 
-// To so many significant digits, 2 or more; a tie goes to the even digit, as in Python.
+// x to 2 or more significant digits; a tie goes to the even digit, as in Python.
 function rounded(x, precision) {
   const up = x.toExponential(precision - 1);
   const more = x.toExponential(precision);
@@ -124,8 +124,8 @@ class Graph {
     this.rows = spec.nodes.map((node) => TABLE[node.op]);
   }
 
-  // The values from one number for each leaf, given by its index. A node that has no value is NaN,
-  // and stands in errors with the reason; so are, without a reason, the nodes computed from it.
+  // The values, given one number for each leaf, by its index. A node that has no value is NaN, and
+  // errors has the reason. The nodes computed from it are NaN, too.
   evaluate(leaves) {
     const values = new Float64Array(this.nodes.length);
     const errors = new Map();
@@ -151,9 +151,9 @@ class Graph {
     return {values, errors, lost};
   }
 
-  // The reverse sweep, its first `count` steps. `handed` holds what each node that has had its turn
-  // hands to its operands. A local derivative that does not exist is NaN, and its node stands in
-  // errors; `steps` ends before the first of them, as ReverseSweep does.
+  // The first `count` steps of the reverse sweep. `handed` holds what each node that has had its
+  // turn passes to its operands. A local derivative that does not exist is NaN, and errors has the
+  // reason; `steps` ends before the first such node, as ReverseSweep does.
   sweep(values, count = this.nodes.length) {
     const totals = new Float64Array(this.nodes.length);
     const handed = new Array(this.nodes.length);
@@ -190,7 +190,7 @@ class Graph {
     return slopes;
   }
 
-  // As engine.check_slopes: a constant's slope is not asked for.
+  // Without the slopes for constants, which nobody needs.
   checkSlopes(slopes, i, given) {
     if (slopes.every(Number.isFinite) || !given.every(Number.isFinite)) return;
     const asked = slopes.filter((_, place) => this.nodes[this.nodes[i].in[place]].op !== "constant");
@@ -214,7 +214,7 @@ class Graph {
     return (because ? [...lines, `  ${because}`] : lines).join("\n");
   }
 
-  // Why the gradient goes where it goes: for an operation with a kink, or where its author says so.
+  // Why the gradient goes where it goes, for an operation with a kink or its own explanation.
   reason(i, values) {
     const {cases, explanation} = this.rows[i] ?? {};
     if (explanation) return explanation;
@@ -238,9 +238,9 @@ class Graph {
     return a > b ? 0 : a === b ? 1 : a < b ? 2 : null;
   }
 
-  // What the boxes and arrows show, as moment.scene says it. A node without a value shows "—".
-  // Texts are written when they are asked for: a large graph shows few at a time.
-  scene({values, lost}, {totals, handed}) {
+  // What the boxes and arrows show, as in boxes_and_arrows.py. A node without a value shows "—".
+  // Texts are made when they are needed: of a large graph, only a few are visible at a time.
+  boxesAndArrows({values, lost}, {totals, handed}) {
     const isConstant = (i) => this.nodes[i].op === "constant";
     const isLost = lost.has(this.root);
     const loud = new Set();
@@ -268,7 +268,7 @@ class Graph {
       const isFinite = Number.isFinite(arrow.flow) && largest > 0;
       arrow.share = isFinite ? Math.abs(arrow.flow) / largest : 0;
     }
-    const faces = this.nodes.map((node, i) => {
+    const boxes = this.nodes.map((node, i) => {
       const waits = !handed[i];
       const total = totals[i];
       const hasGradient = !isConstant(i) && !(waits && total === 0) && !isLost;
@@ -284,7 +284,7 @@ class Graph {
         },
       };
     });
-    return {faces, arrows};
+    return {boxes, arrows};
   }
 
   hasNoValue(error, i, values) {

@@ -1,4 +1,4 @@
-// The page: sliders, the sweep's buttons, the boxes. All it computes, interpreter.js computes.
+// The page: the sliders, the buttons of the sweep, the boxes. interpreter.js computes the numbers.
 "use strict";
 
 const spec = JSON.parse(document.getElementById("spec").textContent);
@@ -6,9 +6,9 @@ const graph = new Graph(spec);
 const recorded = spec.nodes.map((node) => Number(node.data ?? NaN));  // the leaves' numbers
 const LAST = spec.nodes.length;
 
-// The state: a number for each leaf, and how many steps are done; null: show the whole sweep.
+// The state: a number for each leaf, and how many steps are done (null: show the whole sweep).
 const state = {leaves: [...recorded], step: null};
-let asked = null;   // the node pointed at
+let pointedAt = null;  // the node pointed at
 let traced = null;  // the nodes on its paths
 let held = null;    // the leaf whose slider or number box is in use
 let shown;          // what was computed last
@@ -22,17 +22,17 @@ for (const row of rows) {
   row.high = Number(row.slider?.max);
 }
 
-// ---- Drawing: the DOM is touched only where something has changed -----------------------------
+// ---- Drawing: only what has changed is written to the DOM, which is slow ------------------------
 
 const attribute = (element, name, value) => {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 };
 const text = (element, value) => {
   if (element.textContent === value) return;
-  if (element.childNodes.length === 1) element.firstChild.nodeValue = value;  // the quickest way
+  if (element.childNodes.length === 1) element.firstChild.nodeValue = value;  // the fastest way
   else element.textContent = value;
 };
-// A number box has no word for infinity, and room for nine characters.
+// What a number box shows: it cannot show infinity, and has room for nine characters.
 const boxed = (x) => {
   if (!Number.isFinite(x)) return "";
   let [text, precision] = [String(x), 16];
@@ -42,7 +42,7 @@ const boxed = (x) => {
 const visible = (element, isVisible) => {
   attribute(element, "visibility", isVisible ? "visible" : "hidden");
 };
-// Longer than the box has room for: set narrower.
+// A text that is longer than its box has room for is set narrower.
 const fitted = (element, room, length) => {
   if (length > room) attribute(element, "textLength", String(Math.round(room * 6.6)));
   else element.removeAttribute("textLength");
@@ -58,7 +58,7 @@ const boxes = spec.nodes.map((node, i) => {
     symbol: gradient?.querySelector(".symbol").getComputedTextLength(),
   };
 });
-// About how wide a number is, so that it and the symbol before it stand in the middle.
+// About how wide a number is, so that it and the symbol before it can be centred.
 const wide = (text) => text.length * 6.9 - (text.match(/[ .]/g)?.length ?? 0) * 3.4;
 const arrows = spec.nodes.flatMap((node, i) => node.in.map((operand) => ({node: i, operand})));
 arrows.forEach((arrow, e) => {
@@ -68,19 +68,19 @@ arrows.forEach((arrow, e) => {
   arrow.label = arrow.back?.querySelector("text");
 });
 
-const FEW = 80;  // nodes; of a larger graph, what is out of view is drawn when all is at rest
+const FEW = 80;  // nodes; in a larger graph, what is out of view is drawn when nothing moves any more
 
 function render(isAll = LAST <= FEW) {
   const evaluation = graph.evaluate(state.leaves);
   const isLost = evaluation.lost.size > 0;
   const sweep = graph.sweep(evaluation.values, isLost ? 0 : state.step ?? LAST);
   const current = state.step && !isLost ? graph.root + 1 - state.step : -1;
-  shown = {...evaluation, sweep, isLost, current, ...graph.scene(evaluation, sweep)};
+  shown = {...evaluation, sweep, isLost, current, ...graph.boxesAndArrows(evaluation, sweep)};
   draw(isAll);
   for (const row of rows) {
     const {node, slider, box, low, high} = row;
     const x = state.leaves[node];
-    if (Object.is(row.shown, x)) continue;  // to touch a control costs as much as to change it
+    if (Object.is(row.shown, x)) continue;  // writing to a control is slow even if nothing changes
     row.shown = x;
     if (slider) {
       attribute(slider, "min", String(x < low ? Math.floor(x) : low));
@@ -93,11 +93,11 @@ function render(isAll = LAST <= FEW) {
   $("sentence").classList.toggle("wrong", isLost || sweep.errors.size > 0);
   const all = LAST === 1 ? "the one step" : `all ${LAST} steps`;
   text($("position"), state.step === null ? all : `step ${state.step} of ${LAST}`);
-  // Not `disabled`, which would take the focus away from who has just pressed it.
+  // Not `disabled`, because a button that has just been pressed would lose the focus.
   for (const name of ["back", "first"]) attribute($(name), "aria-disabled", String(state.step === 0));
   attribute($("last"), "aria-disabled", String(state.step === LAST));
   showRegimes(isLost, evaluation.values);
-  if (asked !== null) showNode(asked);
+  if (pointedAt !== null) showNode(pointedAt);
 }
 
 function draw(isAll) {
@@ -108,9 +108,9 @@ function draw(isAll) {
 function drawBox(i, isAll = false) {
   const {group, value, gradient, amount} = boxes[i];
   const {errors, lost, values, sweep, isLost, current} = shown;
-  const face = shown.faces[i];
+  const box = shown.boxes[i];
   const kinds = ["node", spec.nodes[i].kind];
-  if (!isLost && face.state) kinds.push(face.state);
+  if (!isLost && box.state) kinds.push(box.state);
   if (i === current) kinds.push("current");
   if (i === held) kinds.push("held");
   if (errors.has(i) || sweep.errors.has(i)) kinds.push("failed");
@@ -118,20 +118,20 @@ function drawBox(i, isAll = false) {
   if (traced !== null && traced.has(i)) kinds.push("lit");
   attribute(group, "class", kinds.join(" "));
   if (!isAll && isFar) return;  // nobody can read it
-  attribute(group, "data-case", String(face.case));
+  attribute(group, "data-case", String(box.case));
   attribute(group, "data-value", lost.has(i) ? "" : String(values[i]));
-  attribute(group, "data-gradient", face.gradient && String(sweep.totals[i]));
-  text(value, face.value);
-  fitted(value, spec.nodes[i].room, face.value.length);
+  attribute(group, "data-gradient", box.gradient && String(sweep.totals[i]));
+  text(value, box.value);
+  fitted(value, spec.nodes[i].room, box.value.length);
   if (!gradient) return;
-  const equals = face.gradient === "does not exist" ? " " : " = ";
-  const said = face.gradient && equals + face.gradient;
+  const equals = box.gradient === "does not exist" ? " " : " = ";
+  const said = box.gradient && equals + box.gradient;
   text(amount, said);
-  const room = face.gradient.replace(" so far", "").length + 3;
+  const room = box.gradient.replace(" so far", "").length + 3;
   fitted(amount, 13, room);
   const middle = (boxes[i].symbol - (room > 13 ? 13 * 6.6 : wide(said))) / 2;
   attribute(gradient, "transform", `translate(${middle.toFixed(1)} 0)`);
-  visible(gradient, face.gradient !== "");
+  visible(gradient, box.gradient !== "");
   attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
 }
 
@@ -150,7 +150,7 @@ function drawArrow(e, isAll) {
   if (isAll || !isFar) text(label, look.text);
 }
 
-// What stands beside the graph: what is wrong, or what print(step) says.
+// The sentence below the graph: what is wrong, or what print(step) says.
 function sentence({values, errors}, sweep) {
   const wrong = [...errors.values(), ...sweep.errors.values()];
   if (wrong.length) return wrong.map((error) => error.message).join("\n");
@@ -164,7 +164,7 @@ function sentence({values, errors}, sweep) {
   return [`${name} = ${number(values[graph.root])}`, ...slopes].join(", ");
 }
 
-// The regime of each max, relu and abs; of many, those nearest to the root: the boxes say it, too.
+// The regime of each max, relu and abs; if there are many, of those nearest to the root.
 const kinked = spec.nodes.map((_, i) => i).filter((i) => graph.rows[i]?.cases).slice(-spec.most);
 const regimes = kinked.map(() => $("regimes").appendChild(document.createElement("p")));
 
@@ -176,7 +176,7 @@ function showRegimes(isLost, values) {
   });
 }
 
-// ---- A node pointed at ------------------------------------------------------------------------
+// ---- The node pointed at ----------------------------------------------------------------------
 
 const users = spec.nodes.map(() => []);
 arrows.forEach(({node, operand}) => users[operand].push(node));
@@ -231,12 +231,12 @@ function showNode(i) {
 function point(i) {
   leave(i);
   draw(true);
-  if (asked !== null) showNode(asked);
+  if (pointedAt !== null) showNode(pointedAt);
 }
 
-// For another node, or none.
+// Point at another node, or none, without drawing.
 function leave(i = null) {
-  asked = i;
+  pointedAt = i;
   traced = i === null ? null : onPaths(i);
   document.body.classList.toggle("tracing", i !== null);
 }
@@ -274,7 +274,7 @@ svg.addEventListener("focusout", () => point(null));
 // ---- Controls ---------------------------------------------------------------------------------
 
 let isDue = false;
-function soon() {  // at most one drawing a frame, however many events come
+function renderSoon() {  // draw at most once a frame, however many events come
   if (isDue) return;
   isDue = true;
   requestAnimationFrame(() => {
@@ -283,7 +283,7 @@ function soon() {  // at most one drawing a frame, however many events come
   });
 }
 
-// When all has come to rest: what was out of view is drawn, and a screen reader is told.
+// When nothing moves any more: draw what is out of view, and tell screen readers.
 let resting;
 function rest(after) {
   clearTimeout(resting);
@@ -302,11 +302,11 @@ function set(node, x) {
   hold(node);
   if (LAST > FEW) svg.classList.add("moving");
   rest(400);
-  soon();
+  renderSoon();
   remember();
 }
 
-// The leaf whose slider or number box is in use stands out.
+// Highlight the leaf whose slider or number box is in use.
 function hold(node) {
   if (held === node) return;
   const before = held;
@@ -343,7 +343,7 @@ function move(step) {
 const moves = {
   first: () => move(0),
   back: () => move(Math.max((state.step ?? LAST + 1) - 1, 0)),
-  // After the last step comes the whole picture; from there it starts anew.
+  // After the last step comes the whole picture, then the start.
   forward: () => move(state.step === LAST ? null : (state.step ?? 0) + 1),
   last: () => move(LAST),
 };
@@ -362,7 +362,7 @@ document.addEventListener("keydown", (event) => {
     event.target.closest(".node")?.blur();
     point(null);
   } else if (event.key in keys) {
-    if (event.repeat && state.step === null) return;  // a key held down comes to rest at the end
+    if (event.repeat && state.step === null) return;  // a key that is held down stops at the end
     moves[keys[event.key]]();
     event.preventDefault();
   } else if (event.target.closest(".node") && /^Arrow(Up|Down)$/.test(event.key)) {
@@ -403,7 +403,7 @@ function remember() {  // browsers limit how often an address may change
   }
 }
 
-// What makes no sense is ignored.
+// Set the state from the address; ignore what makes no sense.
 function recall() {
   const parts = new URLSearchParams(location.hash.slice(1));
   state.leaves = [...recorded];
@@ -417,7 +417,7 @@ function recall() {
 }
 window.addEventListener("hashchange", recall);
 
-// ---- As large as there is room for ------------------------------------------------------------
+// ---- The size of the picture ------------------------------------------------------------------
 
 let arrangement = "wide";
 function arrange(name) {  // "wide": from left to right; "tall": from top to bottom, on a phone
@@ -453,14 +453,14 @@ function fit() {
   arrange(names[0]);
   const layout = spec.layouts[names[0]];
   const whole = Math.min(largest(layout), 3);
-  // Never too small for the screen or the hall: then the picture scrolls, unless asked not to,
-  // and may as well be larger.
+  // A picture that would be too small to read scrolls, unless the whole graph is to be shown; then
+  // it may as well be larger.
   const least = Math.max(0.85, width / 1600);
   $("whole").hidden = whole >= least;
   scale = isWhole || whole >= least ? whole : width < 760 ? least : Math.max(1, width / 1350);
   svg.setAttribute("width", (layout.size[0] * scale).toFixed(0));
   svg.setAttribute("height", (layout.size[1] * scale).toFixed(0));
-  // The picture stays in sight: what is focused below it must not end up behind it.
+  // The picture stays in view: what has the focus below it must not end up behind it.
   document.documentElement.style.scrollPaddingTop = `${$("picture").offsetHeight}px`;
   look();
 }
@@ -476,14 +476,14 @@ $("whole").addEventListener("click", () => {
   reveal(held ?? placeOf(state.step), true);
 });
 
-// What is in view; of a picture too small to be read, nothing but the arrows' and boxes' looks.
+// Find what is in view. If the picture is too small to read, its texts are left out.
 function look() {
   isFar = scale * (window.visualViewport?.scale ?? 1) < READABLE;
   svg.classList.toggle("far", isFar);
   const frame = $("picture").getBoundingClientRect();
   const {left, top} = svg.getBoundingClientRect();
   const {nodes, edges} = spec.layouts[arrangement];
-  const near = 140;  // what a box reaches beyond its centre, and some more
+  const near = 140;  // half the width of a box, and some more
   const [x0, x1] = [frame.left, frame.right].map((x) => (x - left) / scale);
   const [y0, y1] = [frame.top, frame.bottom].map((y) => (y - top) / scale);
   const isNear = (ax, bx, ay, by) => (
@@ -511,7 +511,7 @@ window.visualViewport?.addEventListener("resize", lookAgain);
 
 const placeOf = (step) => (step === null ? graph.root : Math.min(graph.root + 1 - step, graph.root));
 
-// Scroll the picture, not the page, to a box: no further than it takes, or to its height.
+// Scroll the picture, not the page, to a box: as little as possible, or until it is level with it.
 function reveal(i, isLevel = false) {
   const frame = $("picture").getBoundingClientRect();
   const box = boxes[i].group.getBoundingClientRect();

@@ -1,4 +1,11 @@
-"""How a graph looks: names and formulas of nodes, pictures, animations.
+"""How a graph looks: pictures, animations, and the names and formulas of its nodes.
+
+- ``draw(J)`` is a picture of J's graph, ``beside({...})`` several graphs in one, and ``animate(J)``
+  the reverse sweep as an animated SVG.
+- ``names``, ``notation`` and ``steps`` say in words and symbols what a node is and does.
+- ``boxes_and_arrows`` decides what a picture shows; ``dot`` (with ``run_graphviz``) and ``svg``
+  write it down, in the ``colours``; ``files`` puts it on disk.
+- ``source`` writes a row of the table as Python or JavaScript.
 
 >>> from tinygrad_margin import Value, margin_loss
 >>> from tinygrad_margin.views import draw

@@ -1,13 +1,14 @@
-"""The reverse sweep as one animated SVG: no script, for a README, a slide or an ``<img>``.
+"""The reverse sweep as one animated SVG without a script, for a README, a slide or an ``<img>``.
 
     >>> from tinygrad_margin import Value, animate, margin_loss
-    >>> shown = animate(margin_loss(Value(0.3), Value(0.5)), to=None)
-    >>> shown.svg.startswith("<svg")
+    >>> animation = animate(margin_loss(Value(0.3), Value(0.5)), to=None)
+    >>> animation.svg.startswith("<svg")
     True
 
-Each moment of the sweep shows for a while, with its sentence below; then the whole holds, and it
-starts again. Who prefers reduced motion, or prints it, sees the last moment. (Chromium does not
-tell an SVG in an ``<img>``: there, put ``Animation.still`` into a ``<picture>`` beside it.)
+Each moment of the sweep shows for a while, with its sentence below. The last one holds longer, then
+the animation starts again. Readers who prefer reduced motion, and printers, get the last moment.
+(In an ``<img>``, Chromium does not tell the SVG that its reader prefers reduced motion. Put
+``Animation.still`` into a ``<picture>`` around it.)
 """
 
 from __future__ import annotations
@@ -19,34 +20,30 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import TypeAlias, TypeVar
 
 from tinygrad_margin.engine import Value
 from tinygrad_margin.guard import as_number
-from tinygrad_margin.views.draw import LIGHT
-from tinygrad_margin.views.figure import STYLE, Figure
-from tinygrad_margin.views.render import file_format, write_whole
-from tinygrad_margin.views.scene import Moment, scene
+from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
+from tinygrad_margin.views.colours import LIGHT
+from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.steps import take_step
+from tinygrad_margin.views.svg import STYLE, SvgGraph
 
-_HOLD = 4  # how many steps' time the last moment holds
-_LINE = 19  # points
+_HOLD = 4  # the last moment holds as long as so many steps
+_LINE = 19  # the height of a line of text, in points
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Animation:
-    """An animated SVG; a notebook plays it.
-
-    Attributes:
-        svg: its text.
-    """
+    """An animated SVG; a notebook plays it."""
 
     svg: str = field(repr=False)
 
     def save(self, to: str | os.PathLike[str]) -> None:
-        """Write it to a file, whole or not at all."""
-        _check(to)
+        """Write the animation to a file, completely or not at all."""
+        file_format(to, "animate", ["svg"])
         write_whole(to, self.svg.encode())
 
     @property
@@ -56,8 +53,12 @@ class Animation:
 
     def _repr_html_(self) -> str:
         # Chromium does not tell an SVG in an <img> that its reader prefers reduced motion.
-        still = f'<source media="(prefers-reduced-motion: reduce)" srcset="{_url(self.still)}">'
-        return f'<picture>{still}<img alt="the reverse sweep" src="{_url(self.svg)}"></picture>'
+        moving, still = (
+            f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+            for svg in (self.svg, self.still)
+        )
+        source = f'<source media="(prefers-reduced-motion: reduce)" srcset="{still}">'
+        return f'<picture>{source}<img alt="the reverse sweep" src="{moving}"></picture>'
 
 
 def animate(
@@ -71,7 +72,7 @@ def animate(
 
     Args:
         J: the root.
-        to: the file to write, .svg, whole or not at all; None: none.
+        to: the .svg file to write, completely or not at all; None: no file.
         seconds_per_step: how long each step shows, in seconds.
         max_nodes: the largest graph to take.
 
@@ -79,12 +80,12 @@ def animate(
         The animation: ``svg``, ``save(to)``; a notebook plays it.
 
     Raises:
-        TypeError: J is no Value, or seconds_per_step no number.
+        TypeError: J is not a Value, or seconds_per_step is not a number.
         ValueError: more than max_nodes nodes, seconds_per_step not from 0.001 to 86,400, or a file
             name that does not end in .svg.
         SlopeError, OverflowError: a local derivative does not exist, or is too large.
         OSError: the file cannot be written.
-        RendererNotFound, TimeoutError: as ``draw``.
+        RendererNotFound, TimeoutError: as for ``draw``.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -92,86 +93,69 @@ def animate(
         0
     """
     if to is not None:
-        _check(to)
+        file_format(to, "animate", ["svg"])  # a wrong name raises an error before any work is done
     seconds = as_number(seconds_per_step, "animate(seconds_per_step)")
     if not 0.001 <= seconds <= 86_400.0:
         raise ValueError(
             "seconds_per_step is a positive number of seconds, from 0.001 to 86400; "
             f"got {seconds_per_step!r:.60}"
         )
-    shown = Animation(_svg(Figure(J, max_nodes), seconds))
+    animation = Animation(_svg(SvgGraph(J, max_nodes), seconds))
     if to is not None:
-        shown.save(to)
-    return shown
+        animation.save(to)
+    return animation
 
 
-def _url(svg: str) -> str:
-    """An SVG as an address."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
-
-
-def _check(to: str | os.PathLike[str]) -> None:
-    """Refuse a file name that is none of an animation."""
-    file_format(to, "animate", ["svg"])
-
-
-def _svg(figure: Figure, seconds: float) -> str:
-    """The animation: each part of the figure in all the forms that it takes, one after another."""
-    moments, sentences = _moments(figure)
-    film = _Film(len(moments), seconds)
-    scenes = [scene(figure.J, moment) for moment in moments]
+def _svg(graph: SvgGraph, seconds: float) -> str:
+    """The animation: each part of the graph in all its looks, of which CSS shows one at a time."""
+    moments, sentences = _moments(graph)
+    timeline = _Timeline(len(moments), seconds)
+    pictures = [boxes_and_arrows(graph.J, progress) for progress in moments]
     parts = [f'<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>']
-    for e in range(len(figure.edges)):
-        for shot, arrow in film.shots([arrows[e] for _, arrows in scenes]):
-            parts.append(film.shown(shot, figure.forward(e, arrow.quiet)))
-    for e in range(len(figure.edges)):
+    back_arrows = []
+    for e in range(len(graph.edges)):
         before = ""
-        for shot, arrow in film.shots([arrows[e] for _, arrows in scenes]):
+        for time, arrow in timeline.runs([arrows[e] for _, arrows in pictures]):
+            parts.append(timeline.show(time, graph.forward_arrow(e, arrow)))
             if arrow.back:
-                grows = arrow.back == "live" and not before and shot.start > 0
-                drawn = figure.back(e, arrow, state=film.grows(shot) if grows else "")
-                parts.append(film.shown(shot, drawn))
+                grows = arrow.back == "live" and not before and time[0] > 0
+                drawn = graph.back_arrow(e, arrow, state=timeline.grow(time) if grows else "")
+                back_arrows.append(timeline.show(time, drawn))
             before = arrow.back
-    for i, node in enumerate(figure.nodes):
-        looks = [
-            (faces[node], "current" if moment.current is node else "")
-            for moment, (faces, _) in zip(moments, scenes, strict=True)
-        ]
-        for shot, (face, state) in film.shots(looks):
-            parts.append(film.shown(shot, figure.node(i, face, state)))
-    for shot, sentence in film.shots(sentences):
-        parts.append(film.shown(shot, _lines(sentence, figure.layout.height)))
-    lines = [line for sentence in sentences for line in sentence.splitlines()]
-    style = re.sub(r"var\(--(\w+)\)", lambda name: LIGHT[name[1]], STYLE) + film.style()
-    return figure.svg(
+    parts += back_arrows
+    for i, node in enumerate(graph.nodes):
+        states = ["current" if progress.current is node else "" for progress in moments]
+        boxes = [boxes[node] for boxes, _ in pictures]
+        for time, (box, state) in timeline.runs(list(zip(boxes, states, strict=True))):
+            parts.append(timeline.show(time, graph.box(i, box, state)))
+    for time, sentence in timeline.runs(sentences):
+        parts.append(timeline.show(time, _text(sentence, graph.layout.height)))
+    style = re.sub(r"var\(--(\w+)\)", lambda name: LIGHT[name[1]], STYLE) + timeline.style()
+    longest = max(len(line) for sentence in sentences for line in sentence.splitlines())
+    return graph.svg(
         [f"<style>{style}</style>", *parts],
         ' role="img" aria-label="The reverse sweep, step by step"',
-        width=6.8 * max(map(len, lines)) + 2 * _LINE,
+        width=6.8 * longest + 2 * _LINE,
         below=_LINE * (max(sentence.count("\n") for sentence in sentences) + 2),
     )
 
 
-def _moments(figure: Figure) -> tuple[list[Moment], list[str]]:
-    """Every moment of the sweep, the start and the whole included, each with its sentence."""
-    nodes, totals = figure.nodes, dict.fromkeys(figure.nodes, 0.0)
-    totals[figure.J] = 1.0
-    moments, sentences = [], [figure.opening]
-
-    def add(steps: int, current: Value | None) -> None:
-        done = frozenset(nodes[len(nodes) - steps :])
-        moments.append(Moment(done, current, dict(totals)))
-
-    add(0, None)
-    for i, node in enumerate(reversed(nodes), 1):
-        sentences.append(str(take_step(node, totals, figure.names)))
-        add(i, node)
-    add(len(nodes), None)
-    sentences.append(figure.outcome(totals))
+def _moments(graph: SvgGraph) -> tuple[list[Progress], list[str]]:
+    """The moments of the sweep, from its start to the whole picture, each with its sentence."""
+    totals = dict.fromkeys(graph.nodes, 0.0) | {graph.J: 1.0}
+    done: list[Value] = []
+    moments, sentences = [Progress(frozenset(), None, dict(totals))], [graph.opening]
+    for node in reversed(graph.nodes):
+        sentences.append(str(take_step(node, totals, graph.names)))
+        done.append(node)
+        moments.append(Progress(frozenset(done), node, dict(totals)))
+    moments.append(Progress(frozenset(done), None, totals))
+    sentences.append(graph.outcome(totals))
     return moments, sentences
 
 
-def _lines(sentence: str, top: float) -> str:
-    """A sentence below the graph."""
+def _text(sentence: str, top: float) -> str:
+    """A sentence below the graph, line by line."""
     texts = []
     for i, line in enumerate(sentence.splitlines(), 1):
         indent = len(line) - len(line.lstrip())
@@ -180,66 +164,63 @@ def _lines(sentence: str, top: float) -> str:
     return "".join(texts)
 
 
-class _Shot(NamedTuple):
-    """From one moment up to another."""
-
-    start: int
-    stop: int
+_Run: TypeAlias = tuple[int, int]  # from one moment up to another, which does not belong to it
 
 
-class _Film:
-    """When what is seen: CSS that shows a part from one moment to another."""
+class _Timeline:
+    """The CSS that shows each part of the picture from one moment to another."""
 
     def __init__(self, moments: int, seconds: float) -> None:
         self._moments = moments
         self._length = moments - 1 + _HOLD  # in steps
         self._seconds = seconds * self._length
-        self._used: dict[str, str] = {}
+        self._rules: dict[str, str] = {}
 
-    def shots(self, looks: Sequence[_T]) -> Iterator[tuple[_Shot, _T]]:
-        """Runs of moments at which a part looks the same."""
+    def runs(self, looks: Sequence[_T]) -> Iterator[tuple[_Run, _T]]:
+        """The runs of moments in which a part looks the same."""
         start = 0
-        for look, run in groupby(looks):
-            stop = start + sum(1 for _ in run)
-            yield _Shot(start, stop), look
+        for look, same in groupby(looks):
+            stop = start + sum(1 for _ in same)
+            yield (start, stop), look
             start = stop
 
-    def shown(self, shot: _Shot, part: str) -> str:
-        """A part, seen in this shot alone."""
-        start, stop = shot
-        if shot == (0, self._moments):
+    def show(self, run: _Run, part: str) -> str:
+        """A part that is visible in this run only."""
+        start, stop = run
+        if run == (0, self._moments):
             return part
         name = f"t{start}-{stop}"
-        # Without animation the last moment is seen.
+        # Without animation, what belongs to the last moment is visible.
         base = "visible" if stop == self._moments else "hidden"
         frames = "" if start == 0 else "0%{visibility:hidden}"
-        frames += f"{self._at(start)}{{visibility:visible}}"
+        frames += f"{self._percent(start)}{{visibility:visible}}"
         if stop < self._moments:
-            frames += f"{self._at(stop)}{{visibility:hidden}}"
-        self._used[name] = (
+            frames += f"{self._percent(stop)}{{visibility:hidden}}"
+        self._rules[name] = (
             f".{name}{{visibility:{base};animation:{name} {self._seconds:g}s step-end infinite}}"
             f"@keyframes {name}{{{frames}}}"
         )
         return f'<g class="{name}">{part}</g>'
 
-    def grows(self, shot: _Shot) -> str:
-        """A class for a red arrow that grows from its node to the operand as the shot begins."""
-        name, start = f"g{shot.start}", shot.start
-        begins, nearly, ends = map(self._at, (start, start + 0.42, start + 0.5))
-        run = f"{self._seconds:g}s linear infinite"
-        self._used[name] = (
-            f".{name} path{{stroke-dasharray:1;animation:{name} {run}}}"
-            f"@keyframes {name}{{0%,{begins}{{stroke-dashoffset:1}}{ends}{{stroke-dashoffset:0}}}}"
-            f".{name} polygon,.{name} text{{animation:{name}-tip {run}}}"
+    def grow(self, run: _Run) -> str:
+        """A class for a red arrow that grows from its node to the operand as the run starts."""
+        start = run[0]
+        name = f"g{start}"
+        begins, nearly, ends = map(self._percent, (start, start + 0.42, start + 0.5))
+        time = f"{self._seconds:g}s linear infinite"
+        self._rules[name] = (
+            f".{name} path{{stroke-dasharray:1;animation:{name} {time}}}"
+            f"@keyframes {name}{{0%,{begins}{{stroke-dashoffset:-1}}{ends}{{stroke-dashoffset:0}}}}"
+            f".{name} polygon,.{name} text{{animation:{name}-tip {time}}}"
             f"@keyframes {name}-tip{{0%,{nearly}{{opacity:0}}{ends}{{opacity:1}}}}"
         )
         return name
 
-    def _at(self, moment: float) -> str:
+    def _percent(self, moment: float) -> str:
         """A moment as a share of the whole."""
         return f"{100 * moment / self._length:.4g}%"
 
     def style(self) -> str:
-        """The style sheet for what was used."""
+        """The rules for all that was shown."""
         still = "@media (prefers-reduced-motion:reduce),print{*{animation:none!important}}"
-        return "\n".join([*self._used.values(), still])
+        return "\n".join([*self._rules.values(), still])

@@ -1,4 +1,4 @@
-"""What nodes are called, how they are computed, and what a step of the sweep says.
+"""The names of nodes, their formulas, and why the gradient takes one way and not another.
 
 >>> from tinygrad_margin import Value, margin_loss, topological_order
 >>> names = node_names(topological_order(margin_loss(Value(0.3), Value(0.5))))
@@ -18,56 +18,54 @@ from tinygrad_margin.views.notation import format_operation, number, subscript
 
 
 def node_names(order: list[Value]) -> dict[Value, str]:
-    """A name for every node: its label, or the number it stands for, or v₁, v₂, …; J for the root.
+    """A name for every node: its label, or v₁, v₂, …; J for the root; a constant is its number.
 
     Args:
         order: the nodes of a graph, the root last.
     """
-    taken = {one_line(node.label) for node in order}
-    for_roots = iter(["J", "out", "root", "the root"])
+    labels = {one_line(node.label) for node in order}
+    for_root = iter(["J", "out", "root", "the root"])
     for_others = (f"v{subscript(i)}" for i in count(1))
     names: dict[Value, str] = {}
-    given: set[str] = set()
+    used: set[str] = set()
     for node in order:
         name = one_line(node.label)
         if name:
-            while name in given:  # two nodes with one label are told apart
+            while name in used:  # the second of two nodes with the same label gets a prime
                 name += "′"
-            given.add(name)
+            used.add(name)
         elif node._row is CONSTANT:
             name = number(node.data)
         else:
-            free = for_roots if node is order[-1] else for_others
-            name = next(name for name in free if name not in taken)
+            candidates = for_root if node is order[-1] else for_others
+            name = next(name for name in candidates if name not in labels)
         names[node] = name
     return names
 
 
 def node_formula(node: Value, names: Mapping[Value, str]) -> str:
-    """How a node is computed, by name: ``max(z, 0)``."""
+    """How a node is computed from its operands, by their names: ``max(z, 0)``."""
     return format_operation(node.op, [names[parent] for parent in node.parents])
 
 
 def reason(node: Value, names: Mapping[Value, str]) -> str:
-    """Why the gradient goes where it goes: at a kink, or where the row explains itself."""
+    """Why the gradient goes where it goes, for an operation with a kink or its own explanation."""
     if node._row.explanation:
         return node._row.explanation
-    now, cases = kink_case(node), node._row.cases
-    if now is None or cases is None:
+    case, cases = kink_case(node), node._row.cases
+    if case is None or cases is None:
         return ""
-    said = [_said(parent, names) for parent in node.parents]
-    short = [names[parent] for parent in node.parents]
-    return cases[now].format(
-        a=said[0], b=said[-1], x=short[0], y=short[-1]
-    )  # fmt: skip
+    first, last = node.parents[0], node.parents[-1]
+    a, b = _name_and_value(first, names), _name_and_value(last, names)
+    return cases[case].format(a=a, b=b, x=names[first], y=names[last])
 
 
-def _said(node: Value, names: Mapping[Value, str]) -> str:
-    """A node with its value, ``z = 1.2``; a bare number as it is."""
+def _name_and_value(node: Value, names: Mapping[Value, str]) -> str:
+    """A node's name and value, ``z = 1.2``; of a constant without a name, its value."""
     value = number(node.data)
     return value if names[node] == value else f"{names[node]} = {value}"
 
 
 def kink_case(node: Value) -> int | None:
-    """On which side of its kink a node's operation is; see ``Primitive.side``."""
+    """The side of its kink that a node's operation is on, 0, 1 (at the kink) or 2; else None."""
     return node._row.side(*(parent._data for parent in node.parents))

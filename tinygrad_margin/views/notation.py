@@ -1,4 +1,4 @@
-"""How names, numbers and operations are written for a reader.
+"""How numbers, names and operations are written, for people to read.
 
 >>> number(-0.25), number(1.2), number(1e-7)
 ('−0.25', '1.2', '1e−7')
@@ -18,18 +18,20 @@ from collections.abc import Sequence
 
 from tinygrad_margin.guard import one_line
 
-_MANY = 10  # operands
-_BELOW = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
-_LEVEL = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
+_MOST = 10  # operands that are written out
+_TO_SUBSCRIPT = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
+_FROM_SUBSCRIPT = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 _GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
-_SMALL = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho"
-_SMALL = f"{_SMALL} sigma tau upsilon phi chi psi omega"
-_GREEK = dict(zip(_SMALL.split(), "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
+_LETTERS = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
+    "sigma tau upsilon phi chi psi omega"
+)
+_GREEK = dict(zip(_LETTERS.split(), "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
 _GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
 
 
 def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
-    """x to ``precision`` significant digits, with a true minus sign; signed: with a plus, too."""
+    """x to ``precision`` significant digits, with a proper minus sign; signed: and a plus sign."""
     if math.isnan(x):
         return "undefined"
     if math.isinf(x):
@@ -52,7 +54,7 @@ def typeset(label: object) -> str:
 
 
 def _base_and_index(text: str) -> tuple[str, str]:
-    """The two parts of a name such as ``W_12``; of anything else, all of it and nothing."""
+    """The two parts of a name such as ``W_12``; for any other text, the text and ""."""
     name = re.fullmatch(r"([^\W_]+)_(\w[\w,]*)", text)
     return (name[1], name[2]) if name else (text, "")
 
@@ -63,8 +65,8 @@ def glyph(symbol: str) -> str:
 
 
 def format_operation(symbol: str, operands: Sequence[str]) -> str:
-    """An operation as a person writes it, given its operands as text; of many, a few."""
-    if len(operands) > _MANY:
+    """An operation as a person writes it, given the text of its operands; of many, a few."""
+    if len(operands) > _MOST:
         operands = [*operands[:3], "…", *operands[-3:]]
     if symbol not in _GLYPHS:
         return f"{symbol}({', '.join(operands)})"
@@ -74,30 +76,30 @@ def format_operation(symbol: str, operands: Sequence[str]) -> str:
 
 
 def parenthesize(term: str) -> str:
-    """A term or factor: a negative one in parentheses."""
+    """A term or factor, in parentheses if it is negative."""
     return f"({term})" if term.startswith("−") else term
 
 
 def subscript(i: int) -> str:
-    """An index below the line: v₋₁."""
-    return str(i).translate(_BELOW)
+    """A number as a subscript: ₋₁."""
+    return str(i).translate(_TO_SUBSCRIPT)
 
 
 def width(text: str) -> int:
-    """How many columns a text takes: a bar over a letter takes none."""
+    """How many columns a text takes; a bar over a letter takes none."""
     return sum(not unicodedata.combining(c) for c in text)
 
 
 def latex(label: object) -> str:
     """A label as LaTeX mathematics, for MathJax."""
     text = one_line(label)
-    text = re.sub("^v([₀-₉]+)$", lambda v: "v_" + v[1].translate(_LEVEL), text)
+    text = re.sub("^v([₀-₉]+)$", lambda v: "v_" + v[1].translate(_FROM_SUBSCRIPT), text)
     base, index = map(_latex_word, _base_and_index(text))
     return f"{base}_{{{index}}}" if index else base
 
 
 def _latex_word(word: str) -> str:
-    """A word as LaTeX; what is no letter or digit as text, with nothing left to interpret."""
+    """A word as LaTeX, without any character that LaTeX would interpret."""
     if word in _GREEK:
         return _GREEK[word]
     if (len(word) <= 1 and word.isalpha()) or word.isdigit() or word == "":

@@ -1,13 +1,13 @@
-"""The table of primitives, written down instead of computed.
+"""The functions of a primitive as source text, in Python or another language.
 
-A row's value and partials work on whatever supports ``+ - * /``; given pieces of source text, what
-they return is the source of the same computation. Who writes it decides the language.
+A row's value and partials work on anything that supports ``+ - * /``. Given pieces of source text,
+they return the source of the same computation. The class of the pieces decides the language.
 
     >>> from tinygrad_margin.ops import TABLE
     >>> a, b = Source("a"), Source("b")
     >>> TABLE["tanh"].partials(Functions(Source), a, Source("y"))[0].text
     '1.0 - y * y'
-    >>> (a * (b - 2.0) * 1.0).text                      # a factor of 1 goes without saying
+    >>> (a * (b - 2.0) * 1.0).text                      # a factor of 1 is left out
     'a * (b - 2.0)'
 """
 
@@ -16,19 +16,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-_LONGEST = 10_000  # a piece that is used twice, again and again, would grow without end
-SUM, NEGATIVE, PRODUCT, ATOM = range(4)  # how tightly a piece holds together
+_LONGEST = 10_000  # characters; a piece that is used twice, again and again, grows exponentially
+SUM, NEGATIVE, PRODUCT, ATOM = range(4)  # how tightly a piece binds
 
 
 class NotWrittenError(TypeError):
-    """A computation that no source stands for; its message goes on after "it"."""
+    """The computation cannot be written as source; the message continues a sentence about it."""
 
 
 class Source:
-    """A piece of source text that computes a number; this one, of Python."""
+    """A piece of Python source that computes a number."""
 
     minus, times, quotient = "-", " * ", "{} / {}"
-    __array_ufunc__ = None  # NumPy hands over: np.float64(2) * x is x.__rmul__(2)
+    __array_ufunc__ = None  # so that np.float64(2) * x is x.__rmul__(2)
 
     def __init__(self, text: str, level: int = ATOM) -> None:
         if len(text) > _LONGEST:
@@ -37,11 +37,7 @@ class Source:
 
     @classmethod
     def of(cls, x: Any) -> Source:
-        """A number, or a piece of source, as source.
-
-        Raises:
-            NotWrittenError: it is neither: something else than operands and m is computed with.
-        """
+        """A number, or a piece of source, as source; raises NotWrittenError for anything else."""
         if isinstance(x, Source):
             return x
         if not isinstance(x, (int, float)):
@@ -54,16 +50,16 @@ class Source:
         return repr(float(x))
 
     def __add__(self, other: Any) -> Source:
-        return self._joined(self, "+", other)
+        return self._sum(self, "+", other)
 
     def __radd__(self, other: Any) -> Source:
-        return self._joined(other, "+", self)
+        return self._sum(other, "+", self)
 
     def __sub__(self, other: Any) -> Source:
-        return self._joined(self, self.minus, other)
+        return self._sum(self, self.minus, other)
 
     def __rsub__(self, other: Any) -> Source:
-        return self._joined(other, self.minus, self)
+        return self._sum(other, self.minus, self)
 
     def __mul__(self, other: Any) -> Source:
         if isinstance(other, (int, float)) and other in (1, -1):
@@ -78,10 +74,10 @@ class Source:
         return self.of(other) * self
 
     def __truediv__(self, other: Any) -> Source:
-        return self._divided(self, other)
+        return self._quotient(self, other)
 
     def __rtruediv__(self, other: Any) -> Source:
-        return self._divided(other, self)
+        return self._quotient(other, self)
 
     def __neg__(self) -> Source:
         if self.is_negative():
@@ -108,33 +104,31 @@ class Source:
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_branch
     __hash__ = None  # type: ignore[assignment]
 
-    def _joined(self, left: Any, sign: str, right: Any) -> Source:
+    def _sum(self, left: Any, sign: str, right: Any) -> Source:
         left, right = self.of(left), self.of(right)
         if right.is_negative():  # a + (-b) is a - b
             sign, right = self.minus if sign == "+" else "+", -right
         return type(self)(f"{left.text} {sign} {right.held(PRODUCT)}", SUM)
 
     def is_negative(self) -> bool:
-        """Does it begin with a minus that is about the whole of it?"""
+        """Whether it begins with a minus that applies to all of it."""
         return self.level >= NEGATIVE and self.text.startswith(self.minus)
 
-    def _divided(self, left: Any, right: Any) -> Source:
+    def _quotient(self, left: Any, right: Any) -> Source:
         left, right = self.of(left), self.of(right)
         if "(" in self.quotient:
             return type(self)(self.quotient.format(left.text, right.text))
         return type(self)(self.quotient.format(left.held(NEGATIVE), right.held(ATOM)), PRODUCT)
 
     def held(self, level: int) -> str:
-        """The text, in parentheses where it would fall apart."""
+        """The text, in parentheses if it binds less tightly than the level."""
         return self.text if self.level >= level else f"({self.text})"
 
 
 class Functions:
-    """The mathematics of source text: every function is one of that name in m.
+    """The mathematics of source text: ``m.exp(a)`` is the source of a call of that function.
 
-    Args:
-        language: the kind of source to write.
-        prefix: what the names of functions begin with.
+    The prefix is what the names of functions begin with.
     """
 
     def __init__(self, language: type[Source], prefix: str = "m.") -> None:

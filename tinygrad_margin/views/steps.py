@@ -22,39 +22,25 @@ from tinygrad_margin.views.notation import format_operation, glyph, number
 
 
 class Contribution(NamedTuple):
-    """What one node hands to one of its operands.
-
-    Attributes:
-        parent: the operand.
-        derivative: the local derivative, ∂node/∂parent.
-        product: what is passed on, ∂J/∂node · ∂node/∂parent.
-        total: ∂J/∂parent so far, this product included.
-    """
+    """What one node passes to one of its operands."""
 
     parent: Value
-    derivative: float
-    product: float
-    total: float
+    derivative: float  # ∂node/∂parent
+    product: float  # what it passes: ∂J/∂node · ∂node/∂parent
+    total: float  # ∂J/∂parent so far, including this product
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node's turn in the reverse sweep; prints as the chain rule in numbers and words.
-
-    Attributes:
-        node: the node.
-        upstream: ∂J/∂node.
-        contributions: one for each of its operands.
-        names: what every node of the graph is called; the root comes last.
-    """
+    """One node's turn in the reverse sweep; prints as the chain rule in numbers and words."""
 
     node: Value
-    upstream: float
-    contributions: tuple[Contribution, ...]
-    names: dict[Value, str] = field(repr=False)
+    upstream: float  # ∂J/∂node
+    contributions: tuple[Contribution, ...]  # one for each operand
+    names: dict[Value, str] = field(repr=False)  # of all nodes of the graph; the root comes last
 
     def __str__(self) -> str:
-        heading, rules = wording(self.node, self.names)
+        heading, rules = step_words(self.node, self.names)
         if self.node._row is CONSTANT:
             return heading
         if not self.contributions:
@@ -70,10 +56,11 @@ class Step:
 
 
 def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) -> Step:
-    """Pass a node's gradient on to its operands: adds to their totals, or changes none.
+    """Pass a node's gradient on to its operands: add to their totals.
 
     Raises:
-        SlopeError, OverflowError: a local derivative does not exist, or is too large.
+        SlopeError, OverflowError: a local derivative does not exist, or is too large; no total has
+            changed.
     """
     upstream, contributions = totals[node], []
     for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
@@ -83,10 +70,10 @@ def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) 
     return Step(node, upstream, tuple(contributions), names)
 
 
-def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
-    """What a step says, but for the numbers: how it opens, and the chain rule for each operand.
+def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
+    """The words of a step without its numbers: a heading, and the chain rule for each operand.
 
-    Nothing is said of a constant operand: its rule is empty.
+    The rule of a constant operand is empty.
     """
     name, root = names[node], names[next(reversed(names))]
     if node._row is CONSTANT:
@@ -94,9 +81,9 @@ def wording(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
     if not node.parents:
         return f"{name} is a leaf: ∂{root}/∂{name} =", []
     rules = [
-        f"∂{root}/∂{names[to]} += ∂{root}/∂{name} · ∂{name}/∂{names[to]}"
-        if to._row is not CONSTANT
+        f"∂{root}/∂{names[parent]} += ∂{root}/∂{name} · ∂{name}/∂{names[parent]}"
+        if parent._row is not CONSTANT
         else ""
-        for to in node.parents
+        for parent in node.parents
     ]
     return f"{name} = {node_formula(node, names)}:", rules

@@ -6,7 +6,7 @@
     >>> print(functions(TABLE["log"]))
     {value: (a) => m.log(a), partials: (a, out) => [m.div(1.0, a)]}
 
-``m`` is the mathematics that interpreter.js brings along.
+``m`` is the mathematics in interpreter.js.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tinygrad_margin.views.source import Functions, NotWrittenError, Source
 
 
 class JavaScript(Source):
-    """A piece of JavaScript, where a division by zero has to be asked to raise."""
+    """A piece of JavaScript; it divides by m.div, which raises an error at a division by zero."""
 
     quotient = "m.div({}, {})"
 
@@ -37,10 +37,7 @@ def table(rows: Iterable[Primitive]) -> str:
 
 
 def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
-    """What each row is found by: its name; a number, if it is no row of the table.
-
-    Two operations of one's own may have the same name.
-    """
+    """The key of each row: its name, or a number, as two of your own may have the same name."""
     return {
         row: row.name if row.is_builtin else f"own {i}"
         for i, row in enumerate(dict.fromkeys(rows))
@@ -55,7 +52,7 @@ def _row(row: Primitive) -> str:
 
 
 def json_in_script(x: Any) -> str:
-    """JSON that may stand in a script element: nothing in it looks like a tag."""
+    """JSON for a script element: nothing in it looks like a tag."""
     return json.dumps(x, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
@@ -63,7 +60,7 @@ def functions(row: Primitive) -> str:
     """A row's value and partials, as a JavaScript object.
 
     Raises:
-        TypeError: the row computes with something else than its operands and ``m``.
+        TypeError: the row does not compute with its operands and ``m`` alone.
     """
     names = ["a", "b", *(f"x{i}" for i in range(2, row.arity))][: row.arity]
     operands, m = list(map(JavaScript, names)), Functions(JavaScript)
@@ -82,5 +79,5 @@ def functions(row: Primitive) -> str:
             f"{reason}. Write both with + - * / ** alone, without math and if; or use draw or "
             "animate, which need no JavaScript"
         ) from error
-    given = ", ".join(names)
-    return f"{{value: ({given}) => {value}, partials: ({given}, out) => [{slopes}]}}"
+    parameters = ", ".join(names)
+    return f"{{value: ({parameters}) => {value}, partials: ({parameters}, out) => [{slopes}]}}"

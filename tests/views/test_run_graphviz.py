@@ -1,0 +1,205 @@
+"""Graphviz's messages reach the user, fontconfig's do not."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tinygrad_margin.views import run_graphviz
+from tinygrad_margin.views.dot import layout_limits
+from tinygrad_margin.views.run_graphviz import RendererNotFound, RenderError, render
+
+SMALL = "digraph { s -> J [label=<<b>1</b>>] }"
+posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+
+
+def tangle(nodes: int, seed: int = 0) -> str:
+    """A random graph, each node with two earlier parents and labelled arrows back."""
+    choose = random.Random(seed)
+    pairs = [(p, n) for n in range(2, nodes) for p in choose.sample(range(n), 2)]
+    lines = [f"{p} -> {n}; {n} -> {p} [constraint=false label=x]" for p, n in pairs]
+    attributes = [f"{name}={value}" for name, value in layout_limits(nodes, len(pairs)).items()]
+    return "digraph {" + "\n".join(attributes + lines) + "}"
+
+
+def fresh(code: str) -> subprocess.CompletedProcess[bytes]:
+    """Run code in a new interpreter, where fontconfig has not spoken yet."""
+    start = "import sys, os; sys.path[:] = sys.argv[1:]; from tinygrad_margin.views import run_graphviz\n"
+    command = [sys.executable, "-c", start + code, *sys.path]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def no_renderer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Neither pygraphviz nor dot; the folder returned is all there is on PATH."""
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("format", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG\r\n"), ("pdf", b"%PDF-")]
+)
+def test_formats(format: str, start: bytes) -> None:
+    assert render(SMALL, format).startswith(start)
+
+
+def test_text_beyond_ascii_is_kept() -> None:
+    assert "∂J/∂s = −1" in render('digraph { s [label="∂J/∂s = −1"] }', "svg").decode()
+
+
+def test_first_layout_is_silent() -> None:
+    done = fresh(f"sys.stdout.buffer.write(run_graphviz.render({SMALL!r}, 'svg'))")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"</svg>" in done.stdout
+
+
+def test_a_warning_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    render("digraph { a -> b:p }", "svg")
+    assert capsys.readouterr().err == "Warning: node b, port p unrecognized\n"
+
+
+@pytest.mark.parametrize("closed", [(2,), (0, 2)])  # with 0 closed too, files land elsewhere
+def test_closed_stderr(closed: tuple[int, ...]) -> None:
+    done = fresh(
+        f"for fd in {closed}: os.close(fd)\n"
+        "sys.stderr = None\n"
+        "sys.stdout.buffer.write(run_graphviz.render('digraph { a [shape=nosuch] }', 'svg'))\n"
+        "try: os.fstat(2)\n"
+        "except OSError: print('still closed', end='')"
+    )
+    assert done.stdout.endswith(b"</svg>\nstill closed")
+
+
+def test_no_stderr_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert render("digraph { a -> b:p }", "svg")
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "engine", "message"),
+    [
+        ("digraph { s -> ", "svg", "dot", "syntax error in line 1"),
+        ("", "svg", "dot", "no graph"),
+        ("digraph { s [label=<<b>s>] }", "svg", "dot", "mismatched tag"),
+        (SMALL, "nosuch", "dot", 'Format: "nosuch" not recognized'),
+        (SMALL, "svg", "nosuch", 'Layout type: "nosuch" not recognized'),
+    ],
+)
+def test_errors_carry_the_message(source: str, format: str, engine: str, message: str) -> None:
+    with pytest.raises(RenderError, match=message):
+        render(source, format, engine)
+    assert render(SMALL, "svg")  # and the next one is drawn
+
+
+@pytest.mark.parametrize("small", [240, 0])
+def test_what_others_write_meanwhile_is_kept(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(run_graphviz, "_SMALL", small)
+    monkeypatch.setattr(run_graphviz, "_run", lambda *_: (b"a child's picture", ""))
+    lines, done = [f"line {i}" for i in range(200)], threading.Event()
+
+    def write() -> None:
+        for line in lines:
+            os.write(2, f"{line}\n".encode())
+            time.sleep(0.0005)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        render(SMALL, "svg")
+    writer.join()
+    assert sorted(capfd.readouterr().err.splitlines()) == sorted(lines)
+
+
+def test_200_threads() -> None:
+    pictures: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: pictures.append(render(SMALL, "svg"))) for _ in range(200)
+    ]
+    stderr, interval = os.fstat(2), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # every thread interrupts every other
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert pictures == [render(SMALL, "svg")] * 200
+    assert os.path.samestat(os.fstat(2), stderr)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_nothing_is_left_behind() -> None:
+    def used() -> tuple[int, int]:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))
+
+    for _ in range(20):
+        render(SMALL, "svg")
+    memory, files = used()
+    for _ in range(300):
+        render(SMALL, "svg")
+    assert used()[1] == files
+    assert used()[0] - memory < 1_000_000
+
+
+def test_small_graphs_stay_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_graphviz, "_run", None)
+    assert render(tangle(59), "svg")
+    with pytest.raises(TypeError):
+        render(tangle(100), "svg")
+
+
+def test_large_graph_is_drawn_by_a_child(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tempfile.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)  # the child must not import from the working folder
+    source = tangle(120).replace("{", "{ 0 [shape=nosuch];", 1)
+    picture = render(source, "svg")
+    assert picture.count(b'class="node"') == 120
+    assert "unknown shape nosuch" in capfd.readouterr().err
+    with pytest.raises(RenderError, match="mismatched tag"):
+        render(source.replace("label=x", "label=<<b>>", 1), "svg")
+
+
+def test_layout_stops_at_the_limit() -> None:
+    pairs = "".join(f"{a} -> {b} [label=x];" for b in range(60) for a in range(b))
+    start = time.perf_counter()
+    with pytest.raises(TimeoutError, match=r"0\.5 s.*fewer nodes.*\.dot"):
+        render(f"digraph {{ {pairs} }}", "svg", limit=0.5)
+    assert time.perf_counter() - start < 5
+
+
+def test_layout_limits_leave_small_graphs_alone() -> None:
+    assert layout_limits(59, 116) == {} == layout_limits(7, 6)
+    assert layout_limits(300, 600) == {"nslimit": "2"}
+    assert layout_limits(40, 780)["splines"] == "line"
+
+
+def test_no_renderer(no_renderer: Path) -> None:
+    with pytest.raises(RendererNotFound, match=r"pip install pygraphviz.*\.dot"):
+        render(SMALL, "svg")
+
+
+@posix
+def test_dot_executable_stands_in(no_renderer: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dot = no_renderer / "dot"
+    dot.write_text('#!/bin/sh\necho "Warning: hm" >&2\necho "$@"\nexec /bin/cat\n')
+    dot.chmod(0o755)
+    assert render("digraph {}", "svg", "neato") == b"-Kneato -Tsvg\ndigraph {}"
+    assert capsys.readouterr().err == "Warning: hm\n"
+    dot.write_text('#!/bin/sh\necho "Error: no" >&2\nexit 1\n')
+    with pytest.raises(RenderError, match="Error: no"):
+        render("digraph {}", "svg")

@@ -1,0 +1,78 @@
+"""Write a file completely or not at all.
+
+>>> file_format("J.SVG", "draw", ["svg", "png"])
+'svg'
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_WHAT_TO_DO = {
+    errno.ENOENT: "make the folder first",
+    errno.ENOTDIR: "a part of this path is a file, not a folder",
+    errno.EISDIR: "give the name of a file in it",
+    errno.EACCES: "choose a place where you may write",
+    errno.EPERM: "choose a place where you may write",
+    errno.EROFS: "choose a place where you may write",
+    errno.ENOSPC: "make room first",
+}
+
+
+def file_format(
+    to: str | os.PathLike[str], writer: str, formats: Sequence[str], also: Sequence[str] = ()
+) -> str:
+    """The suffix of a file name, without the dot.
+
+    Raises:
+        TypeError: to is not a file name.
+        ValueError: its suffix is none of those that the writer, a function, knows.
+    """
+    if not isinstance(to, (str, os.PathLike)):
+        raise TypeError(
+            f"{writer} writes to a file by its name, a text or a Path; got {type(to).__name__} "
+            f"{to!r:.60}"
+        )
+    suffix = Path(to).suffix.lower().removeprefix(".")
+    if suffix not in (*formats, *also):
+        known = ", ".join(f".{each}" for each in formats)
+        raise ValueError(f"{writer} writes {known}; got {os.fspath(to)!r}")
+    return suffix
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file completely or not at all: after a failure the old content is still there.
+
+    A symbolic link is followed. An OSError (FileNotFoundError, PermissionError, …) says what to do.
+    """
+    target = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
+    try:
+        if os.path.isdir(target):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        mode = os.stat(path).st_mode if os.path.exists(path) else None
+        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe stays what it is
+            with open(path, "wb") as device:
+                device.write(data)
+            return
+        if mode is not None:
+            open(target, "ab").close()  # fails if the file is read-only; os.replace would not
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        advice = _WHAT_TO_DO.get(error.errno or 0, "the file is as it was")
+        raise OSError(error.errno, f"{error.strerror}; {advice}", os.fspath(path)) from None
