@@ -185,7 +185,7 @@ def wanted_slopes(node: Value, wanted: Container[Value]) -> tuple[float, ...]:
     flags = [parent in wanted for parent in node.parents]
     if not any(flags):
         return (0.0,) * len(flags)
-    row = _row_for(node, flags)
+    row = row_for(node, flags)
     try:
         slopes = row.partials(FLOATS, *(parent.data for parent in node.parents), node.data)
         check_slopes(slopes, node, flags)
@@ -197,7 +197,7 @@ def wanted_slopes(node: Value, wanted: Container[Value]) -> tuple[float, ...]:
 _POWERS = {(True, True): POW, (True, False): POW_TO_NUMBER, (False, True): POW_OF_NUMBER}
 
 
-def _row_for(node: Value, wanted: Sequence[bool]) -> Primitive:
+def row_for(node: Value, wanted: Sequence[bool]) -> Primitive:
     """The node's row; for a power, the row that asks only for the slopes that are wanted."""
     if node._row in _POWERS.values():
         return _POWERS[wanted[0], wanted[1]]
@@ -281,7 +281,7 @@ def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Se
         for parent in node.parents
     ]
     try:
-        slopes = _row_for(node, flags).partials(VALUES, *operands, node)
+        slopes = row_for(node, flags).partials(VALUES, *operands, node)
         check_slopes(list(map(_number, slopes)), node, flags)
     except (ArithmeticError, ValueError) as error:
         raise slope_error(error, node) from None

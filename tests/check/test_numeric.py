@@ -28,15 +28,14 @@ def test_right_or_refused():
 def test_a_large_constant(c):
     assert numeric_grad(lambda x: c + x, [1.0]) == pytest.approx([1.0], rel=1e-9)
     assert numeric_grad(lambda x: c - 5 * x + x * 0, [-3.0]) == pytest.approx([-5.0], rel=1e-9)
-    with pytest.raises(ValueError, match="only known to be"):
-        numeric_grad(lambda x: c * 100 + x.sin(), [1.0])
+    assert numeric_grad(lambda x: c * 100 + x.sin(), [1.0]) == pytest.approx([math.cos(1.0)])
 
 
-def test_a_slope_that_is_only_roughly_known_is_refused():
+def test_slopes_that_floats_hide():
+    assert numeric_grad(Value.tanh, [12.0]) == pytest.approx([1 / math.cosh(12.0) ** 2], rel=1e-9)
+    assert numeric_grad(Value.sigmoid, [40.0]) == pytest.approx([math.exp(-40.0)], rel=1e-9)
     erf = primitive("erf", math.erf, lambda x, out: (2 / math.pi**0.5 * math.exp(-x * x),))
-    for f, at in ((erf, 5.0), (Value.tanh, 12.0), (lambda x: (x.exp() - 1) / x, 1e-10)):
-        with pytest.raises(ValueError, match="only known to be"):
-            numeric_grad(f, [at])
+    assert numeric_grad(erf, [0.5]) == pytest.approx([2 / math.pi**0.5 * math.exp(-0.25)], rel=1e-6)
 
 
 def test_slopes_of_zero():
@@ -48,8 +47,7 @@ def test_slopes_of_zero():
 
 def test_rounding_inside_of_f():
     assert numeric_grad(lambda x: (x + 1e8) - 1e8 + x, [1.0]) == pytest.approx([2.0], rel=1e-6)
-    with pytest.raises(ValueError, match="do not settle"):
-        numeric_grad(lambda x: ((x + 1e15) - 1e15).sin(), [1.0])
+    assert numeric_grad(lambda x: ((x + 1e15) - 1e15).sin(), [1.0]) == pytest.approx([math.cos(1.0)])
 
 
 def test_few_calls():
@@ -61,4 +59,4 @@ def test_few_calls():
 
     assert numeric_grad(f, [0.3, 0.7]) == pytest.approx([0.7 / math.cosh(0.21) ** 2 + math.exp(0.3),
                                                          0.3 / math.cosh(0.21) ** 2])  # fmt: skip
-    assert len(calls) < 100
+    assert len(calls) <= 20

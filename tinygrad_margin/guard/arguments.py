@@ -23,6 +23,9 @@ class Node:
 
     __slots__ = ()
 
+    data: float
+    label: str
+
 
 def as_number(x: object, what: str, hint: str = "") -> float:
     """x as a float.
