@@ -337,7 +337,7 @@ def test_no_operation_of_the_table_is_accused_anywhere():
             assert row.agrees or row.verdict == "not settled", result
             seen[row.verdict] += 1
         assert "wrong derivative" not in str(result)
-    assert seen["agrees"] > 4 * seen["not settled"] > 0
+    assert seen["agrees"] > 4 * seen["not settled"]
 
 
 def scattered(rng):

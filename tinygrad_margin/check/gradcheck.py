@@ -215,8 +215,9 @@ class _Judge:
             return _DIFFERS, [_SWEEP]
         if found.kink or any(self.graph.is_corner(j) for j in places[1:]):
             return _DIFFERS, [_CHAIN]
-        if scale <= 1e-12 * self.graph.largest / max(abs(calls.xs[i]), 1.0):
-            return good, []  # rounding makes such slopes: it is as good as 0
+        size = self.graph.largest / max(abs(calls.xs[i]), 1.0)
+        if min(scale, 10.0 * difference) <= 1e-12 * size and found.error <= 1e-9 * size:
+            return good, []  # rounding does that much
         return (_OPEN, [_HIDDEN]) if math.isfinite(reverse) else (_DIFFERS, [_OVERFLOW])
 
     def accuse(self, j: int) -> str:
