@@ -1,12 +1,10 @@
-"""A graph as arrays, and the mathematics of arrays: what a Tape keeps, and both ways to run it.
+"""A graph as arrays: what a Tape keeps of it.
 
     >>> from tinygrad_margin.engine import Value, topological_order
     >>> x = Value(3.0)
     >>> record = Record(topological_order(x * x + 1.0), [x])
     >>> record.op.tolist(), record.a.tolist(), record.b.tolist()    # x, x · x, 1, the sum
     ([-1, 1, -1, 0], [-1, 0, -1, 1], [-1, 0, -1, 2])
-    >>> ARRAYS.maximum(np.array([-1.0, 2.0]), 0.0)
-    array([0., 2.])
 """
 
 from __future__ import annotations
@@ -14,21 +12,16 @@ from __future__ import annotations
 import itertools
 import math
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_margin.engine import Value
 from tinygrad_margin.ops import ADD, CONSTANT, FLOATS, MUL, POW, POW_OF_NUMBER, POW_TO_NUMBER
+from tinygrad_margin.tape.arrays import Flags, Places
 
 ADD_CODE, MUL_CODE, POW_CODE = range(3)  # in every record
 _CHUNK = 512  # nodes; lists for the whole graph would take more than all its values
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-Places: TypeAlias = npt.NDArray[np.integer[Any]]  # four bytes each, where there is one a node
-Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Record:
@@ -36,8 +29,8 @@ class Record:
 
     Args:
         order: the graph, in topological order.
-        wrt: the leaves that are inputs. A number in a formula becomes one as any other leaf: as an
-            exponent or base it is asked for its slope, then.
+        wrt: the leaves that are inputs. A number in a formula may be one; if it is an exponent or
+            a base, its slope is computed then, too.
 
     Attributes:
         rows: the rows of its operations; their codes are their places here.
@@ -47,15 +40,18 @@ class Record:
         rest: the places of the other operands, for a node that has more than two.
         data: the present values of constants, and of what is computed from constants alone.
         inputs: the places of wrt; -1 for a leaf that the graph does not have.
-        live: does the node depend on an input?
-        operations: how many nodes are no leaves.
+        live: whether the node depends on an input.
+        operations: how many nodes are not leaves.
 
     Attributes that ``arranged`` adds:
         level: how many calls must come before.
         uses: how often the node is an operand.
-        inside: is it a sum, only used as the first term of another sum, and so a part of that one?
-        calls: about how many calls of one operation at one level there are.
+        inside: whether it is a sum, used only as the first term of another sum, and so a part of
+            that one.
+        calls: about how many calls compute the graph, one for each operation at each level.
         width: how many operations each of them computes, on average.
+        roots, start, count, term: the sums that are not inside others; the terms of the k-th are
+            ``term[start[k]:start[k] + count[k]]``.
     """
 
     level: Places
@@ -92,11 +88,13 @@ class Record:
         self.data = np.array([node._data for node in order])
         self.live = self.reached_by(self.inputs)
         for i in itertools.compress(inner, (~self.live[inner]).tolist()):
-            value = in_a_tuple(self.rows[op[i]].value)
-            (self.data[i],) = _forgiving(value, self.data[self.operands(i)].tolist(), 1)
+            try:
+                self.data[i] = self.rows[op[i]].value(FLOATS, *self.data[self.operands(i)].tolist())
+            except (ArithmeticError, ValueError):
+                self.data[i] = math.nan
 
     def arranged(self) -> Record:
-        """The record, once levels and sums have been found, which a few numbers can do without."""
+        """The record, with levels and sums, which plain numbers do not need."""
         if not hasattr(self, "calls"):
             self._find_levels()
             self._find_sums()
@@ -111,7 +109,7 @@ class Record:
         return [*first, *self.rest.get(i, ())]
 
     def columns(self, nodes: Places) -> list[Places]:
-        """The places of the operands of nodes of one row: of all first ones, all second ones, …"""
+        """The operands of nodes of one row: the places of all first ones, of all second ones, …"""
         arity = self.rows[self.op[nodes[0]]].arity
         if arity <= 2:
             first: list[Places] = [self.a[nodes], self.b[nodes]]
@@ -128,8 +126,8 @@ class Record:
             )  # fmt: skip
 
     def reached_by(self, leaves: Places) -> Flags:
-        """Which nodes depend on any of these leaves?"""
-        reached = bytearray(len(self.op) + 1)  # the last one is for the operand -1, that is none
+        """Which nodes depend on any of these leaves."""
+        reached = bytearray(len(self.op) + 1)  # the last one is for the operand -1
         for i in leaves.tolist():
             reached[i] = True
         reached[-1] = False
@@ -139,16 +137,6 @@ class Record:
             elif i in self.rest:
                 reached[i] = any(reached[z] for z in self.rest[i])
         return np.array(reached[:-1], np.uint8).view(bool)
-
-    def leading_to(self, nodes: Flags) -> Flags:
-        """Which nodes are these, or operands of them, and so on?"""
-        found = bytearray(nodes.tobytes() + bytes(1))  # the last one is for the operand -1
-        for i, _, x, y in self.each((self.op >= 0).nonzero()[0][::-1]):
-            if found[i]:
-                found[x] = found[y] = True
-                for z in self.rest.get(i, ()):
-                    found[z] = True
-        return np.array(found[:-1], np.uint8).view(bool)
 
     def _find_levels(self) -> None:
         op, a, b, live = self.op, self.a, self.b, self.live
@@ -172,10 +160,10 @@ class Record:
         self.level = np.array(level, np.int32)
 
     def _find_sums(self) -> None:
-        """List the terms of every sum, in order: ``term[start:start + count]`` for each root."""
+        """List the terms of every sum that is not inside another, in order."""
         sums = np.flatnonzero((self.op == ADD_CODE) & self.live).astype(np.int32)
         left, right = self.a[sums], self.b[sums]
-        # Which sum is it a part of, in the end? Each look doubles the distance.
+        # The sum that each sum is a part of in the end; each round doubles the distance.
         whole = np.arange(len(self.op), dtype=np.int32)
         whole[left[self.inside[left]]] = sums[self.inside[left]]
         while not np.array_equal(further := whole[whole], whole):
@@ -190,86 +178,3 @@ class Record:
         self.roots, self.start, self.count = np.unique(
             owner[order], return_index=True, return_counts=True
         )
-
-
-class Arrays:
-    """The mathematics of plain arrays, for the rows; where there is no value, nan or inf."""
-
-    exp, log, sqrt, sin, cos, tanh = np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh
-    abs, maximum = np.abs, np.maximum
-
-    def sigmoid(self, a: Any) -> Any:
-        """1 / (1 + e⁻ᵃ)."""
-        return 1.0 / (1.0 + self.exp(-a))
-
-    @staticmethod
-    def pow(a: Any, b: Any, out: Any = None) -> Any:
-        """aᵇ. NumPy takes −∞ for a number of either sign; the engine does not, outside of ints."""
-        out = np.asarray(np.power(a, b, out=out))
-        below = np.equal(a, -math.inf)
-        if below.any():
-            np.copyto(out, math.nan, where=below & (np.fmod(b, 1.0) != 0.0) & np.isfinite(b))
-        return out[()]
-
-    @staticmethod
-    def xlogy(x: Any, y: Any, out: Any = None) -> Any:
-        """x · log y, and 0 where y = 0."""
-        out = np.asarray(np.log(y, out=_room(out, x, y)))
-        np.multiply(x, out, out=out)
-        np.copyto(out, 0.0, where=np.equal(y, 0.0))
-        return out[()]
-
-    @staticmethod
-    def step(a: Any, b: Any, tie: Any, out: Any = None) -> Any:
-        """1 where a > b, ``tie`` where a = b, 0 where a < b, nan where either is nan."""
-        out = np.greater(a, b, out=_room(out, a, b))
-        if tie:
-            np.copyto(out, tie, where=np.equal(a, b))
-        for x in (a, b):
-            nan = np.isnan(x)
-            if nan.any():
-                np.copyto(out, math.nan, where=nan)
-        return out[()]
-
-    @staticmethod
-    def is_zero(a: Any) -> Any:
-        """1 where a = 0, else 0."""
-        return np.equal(a, 0.0) * 1.0
-
-
-def _room(out: Any, *operands: Any) -> Any:
-    """The array to fill, or a new one."""
-    return np.empty(np.broadcast_shapes(*map(np.shape, operands))) if out is None else out
-
-
-ARRAYS = Arrays()
-
-
-def _forgiving(
-    function: Callable[..., Sequence[float]], operands: Sequence[float], count: int
-) -> Sequence[float]:
-    """What a row's function gives, so many numbers; nan where it gives none."""
-    try:
-        return function(FLOATS, *operands)
-    except (ArithmeticError, ValueError):
-        return [math.nan] * count
-
-
-def fill(
-    function: Callable[..., Sequence[Any]], is_generic: bool, *operands: Any, out: Floats
-) -> None:
-    """Put what the function of a row gives into ``out``: first all its first numbers, and so on."""
-    # Copies, all of one shape: one's own function may well say x *= 2.
-    arrays = [np.array(np.broadcast_to(x, out.shape[1:])) for x in operands]
-    if is_generic:
-        for row, x in zip(out, function(np, *arrays), strict=True):
-            row[...] = x
-        return
-    items = zip(*(x.ravel().tolist() for x in arrays), strict=True)
-    found = [_forgiving(function, item, len(out)) for item in items]
-    out[...] = np.reshape(found, (-1, len(out))).T.reshape(out.shape)
-
-
-def in_a_tuple(function: Callable[..., Any]) -> Callable[..., tuple[Any]]:
-    """The function of a value as one of a tuple, as that of partials is."""
-    return lambda *operands: (function(*operands),)

@@ -1,4 +1,4 @@
-"""A recorded graph, run node by node: where calls on whole arrays would hold a node or two each.
+"""Runs a graph straight through, node by node: in Python, on numbers or on arrays of items.
 
     >>> from tinygrad_margin.engine import Value, topological_order
     >>> x = Value(3.0)
@@ -9,27 +9,26 @@
     >>> straight.run([np.array([1.0, 2.0])])
     (array([2., 5.]), [array([2., 4.])])
 
-That needs no plan. A small graph can also be written down, as Python functions of numbers:
+That needs no plan. A small graph can also be compiled to Python functions of numbers:
 
-    >>> value, both = functions(record)
-    >>> both(3.0)
+    >>> value, value_and_grad = compiled(record)
+    >>> value_and_grad(3.0)
     (10.0, [6.0])
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from tinygrad_margin.ops import FLOATS, Primitive
-from tinygrad_margin.tape.record import ARRAYS, Record, fill, in_a_tuple
-from tinygrad_margin.views.source import Functions, Source, has_generic_partials, has_generic_value
+from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.tape.arrays import ARRAYS, Function, on_arrays
+from tinygrad_margin.tape.record import Record
+from tinygrad_margin.views.source import Functions, Source
 
 _FEW = 512  # nodes; a list of all of them would take more than their values
-
-_Function: TypeAlias = Callable[..., Any]
 
 
 class Straight:
@@ -42,7 +41,7 @@ class Straight:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._nodes = np.flatnonzero((record.op >= 0) & record.live)
-        self._on_arrays = [_on_arrays(row) for row in record.rows]
+        self._on_arrays = [on_arrays(row) for row in record.rows]
         self._on_numbers = [(row.value, row.partials) for row in record.rows]
         self._slopes = [row.slopes for row in record.rows]
         self._inputs, self._live = record.inputs.tolist(), record.live.tobytes()
@@ -51,12 +50,12 @@ class Straight:
             self._few = list(record.each(self._nodes))
 
     def run(self, xs: Sequence[Any], *, gradient: bool = True) -> tuple[Any, list[Any]]:
-        """J and its gradient. Outside an operation's domain a node is as NumPy has it.
+        """J and its gradient. Outside an operation's domain a node is nan or inf, as in NumPy.
 
         Args:
-            xs: a float for each input, or an array of items; arrays have one length. The gradient
-                of a float is summed over the items.
-            gradient: False: leave it empty.
+            xs: for each input a float, or an array of items. The gradient of a float is summed over
+                the items.
+            gradient: False: compute J only, and return an empty gradient.
         """
         record, inputs = self._record, self._inputs
         m: Any = FLOATS
@@ -81,7 +80,7 @@ class Straight:
         self._backward(m, [partials for _, partials in rows], values, varying, adjoints)
         return values[-1], [0.0 if place < 0 else adjoints[place] for place in inputs]
 
-    def _forward(self, m: Any, functions: list[_Function], values: list[Any]) -> None:
+    def _forward(self, m: Any, functions: list[Function], values: list[Any]) -> None:
         """Compute every node that depends on an input."""
         rest = self._record.rest
         for i, op, a, b in self._few or self._record.each(self._nodes):
@@ -100,13 +99,13 @@ class Straight:
                 values[i] = float(self._on_arrays[op][0](ARRAYS, *operands))
 
     def _backward(
-        self, m: Any, functions: list[_Function], values: list[Any], varying: bytes,
+        self, m: Any, functions: list[Function], values: list[Any], varying: bytes,
         adjoints: list[Any],
     ) -> None:  # fmt: skip
-        """Hand every node's adjoint on; it is not kept."""
+        """Hand every node's adjoint on to its operands, and forget it."""
         rest, live, fixed = self._record.rest, self._live, self._slopes
 
-        def hand(j: int, flow: Any) -> None:
+        def hand_on(j: int, flow: Any) -> None:
             so_far = adjoints[j]
             if varying and not varying[j] and np.ndim(flow):
                 flow = flow.sum()
@@ -131,79 +130,55 @@ class Straight:
                     operands = [np.float64(values[j]) for j in (*self._record.operands(i), i)]
                     slopes = [float(x) for x in self._on_arrays[op][1](ARRAYS, *operands)]
             if live[a]:
-                hand(a, upstream * slopes[0])
+                hand_on(a, upstream * slopes[0])
             if b >= 0 and live[b]:
-                hand(b, upstream * slopes[1])
+                hand_on(b, upstream * slopes[1])
             for k, j in enumerate(more, 2):
                 if live[j]:
-                    hand(j, upstream * slopes[k])
+                    hand_on(j, upstream * slopes[k])
 
 
-def _on_arrays(row: Primitive) -> tuple[_Function, _Function]:
-    """Value and partials of a row as functions of arrays, or of NumPy's numbers."""
-    if row.is_builtin:
-        return row.value, row.partials
-    value = _filled(in_a_tuple(row.value), has_generic_value(row, np), 1)
-    partials = _filled(row.partials, has_generic_partials(row, np), row.arity)
-    return lambda *operands: value(*operands)[0], partials
-
-
-def _filled(function: _Function, is_generic: bool, count: int) -> _Function:
-    """One's own function, which gives so many numbers, as one of arrays."""
-
-    def on_arrays(_: Any, *operands: Any) -> tuple[Any, ...]:
-        shape = np.broadcast_shapes(*map(np.shape, operands))
-        out = np.empty((count, *(shape or (1,))))
-        fill(function, is_generic, *operands, out=out)
-        return tuple(out if shape else out[:, 0])
-
-    return on_arrays
-
-
-def functions(record: Record) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Value, and value and gradient, as straight-line Python functions of numbers."""
-    m = Functions(Source)
+def compiled(record: Record) -> tuple[Function, Function]:
+    """J, and J with its gradient, as compiled Python functions of numbers."""
+    m, names = Functions(Source), list[Source]()
+    known: dict[str, Any] = {"m": FLOATS, **{f"row{i}": row for i, row in enumerate(record.rows)}}
     inputs = {place: f"x{i}" for i, place in enumerate(record.inputs.tolist()) if place >= 0}
-    known: dict[str, Any] = {"m": FLOATS}
-    names: list[Source] = []
-    forward, backward = [], []
-    known |= {f"row{op}": row for op, row in enumerate(record.rows)}
+    forward, backward = list[str](), list[str]()
     for i, op in enumerate(record.op.tolist()):
         name = inputs.get(i, f"v{i}")
         names.append(Source(name))
-        if record.live[i] and op >= 0:
-            operands = [names[j] for j in record.operands(i)]
-            text = f"row{op}.value({_listed('m', *operands)})"  # one's own are called, not written
-            if record.rows[op].is_builtin:
-                text = Source.of(record.rows[op].value(m, *operands)).text
-            forward.append(f" {name} = {text}")
-        elif not record.live[i]:
+        if not record.live[i]:
             known[name] = float(record.data[i])
+        elif op >= 0:
+            operands, row = [names[j] for j in record.operands(i)], record.rows[op]
+            text = f"row{op}.value(m, {_comma_separated(operands)})"  # a user's own function
+            if row.is_builtin:
+                text = Source.of(row.value(m, *operands)).text
+            forward.append(f" {name} = {text}")
     root = len(names) - 1
     backward.append(f" g{root} = 1.0")
-    handed = {root}  # the nodes whose adjoint has begun
+    begun = {root}  # the nodes with an adjoint
     for i in np.flatnonzero((record.op >= 0) & record.live).tolist()[::-1]:
         op, places = record.op[i], record.operands(i)
-        operands = [*(names[j] for j in places), names[i]]
-        if record.rows[op].is_builtin:
-            partials = record.rows[op].partials(m, *operands)
+        operands, row = [*(names[j] for j in places), names[i]], record.rows[op]
+        if row.is_builtin:
+            partials = row.partials(m, *operands)
         else:
-            backward.append(f" p{i} = row{op}.partials({_listed('m', *operands)})")
+            backward.append(f" p{i} = row{op}.partials(m, {_comma_separated(operands)})")
             partials = tuple(Source(f"p{i}[{k}]") for k in range(len(places)))
         for j, slope in zip(places, partials, strict=True):
             if record.live[j]:
-                sign = "+=" if j in handed else "="
-                handed.add(j)
+                sign = "+=" if j in begun else "="
+                begun.add(j)
                 backward.append(f" g{j} {sign} {(Source(f'g{i}') * slope).text}")
     given = ", ".join(f"x{i}" for i in range(len(record.inputs)))
-    slopes = [f"g{place}" if place in handed else "0.0" for place in record.inputs.tolist()]
+    slopes = ", ".join(f"g{i}" if i in begun else "0.0" for i in record.inputs.tolist())
     value = [f"def value({given}):", *forward, f" return {names[root].text}"]
-    both = [f"def both({given}):", *forward, *backward,
-            f" return {names[root].text}, [{', '.join(slopes)}]"]  # fmt: skip
+    both = [f"def value_and_grad({given}):", *forward, *backward,
+            f" return {names[root].text}, [{slopes}]"]  # fmt: skip
     exec("\n".join([*value, *both]), known)
-    return known["value"], known["both"]
+    return known["value"], known["value_and_grad"]
 
 
-def _listed(*names: str | Source) -> str:
-    """Arguments as source."""
-    return ", ".join(name.text if isinstance(name, Source) else name for name in names)
+def _comma_separated(names: Sequence[Source]) -> str:
+    return ", ".join(name.text for name in names)

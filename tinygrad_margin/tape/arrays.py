@@ -1,0 +1,119 @@
+"""The mathematics of the table's rows on NumPy arrays, and users' own operations on them.
+
+    >>> ARRAYS.maximum(np.array([-1.0, 2.0]), 0.0)
+    array([0., 2.])
+    >>> from tinygrad_margin.ops import TABLE
+    >>> value, partials = on_arrays(TABLE["mul"])
+    >>> value(ARRAYS, np.array([1.0, 2.0]), 3.0)
+    array([3., 6.])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.views.source import has_generic_partials, has_generic_value
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = npt.NDArray[np.integer[Any]]  # mostly int32, to save memory
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Function: TypeAlias = Callable[..., Any]
+
+
+class Arrays:
+    """The mathematics of plain arrays. Outside a function's domain its value is nan or inf."""
+
+    exp, log, sqrt, sin, cos, tanh = np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh
+    abs, maximum = np.abs, np.maximum
+
+    @staticmethod
+    def sigmoid(a: Any) -> Any:
+        """1 / (1 + e⁻ᵃ)."""
+        return 1.0 / (1.0 + np.exp(-a))
+
+    @staticmethod
+    def pow(a: Any, b: Any, out: Any = None) -> Any:
+        """aᵇ; nan for −∞ to a power that is not whole, as in the engine. NumPy says inf or 0."""
+        out = np.asarray(np.power(a, b, out=out))
+        below = np.equal(a, -math.inf)
+        if below.any():
+            np.copyto(out, math.nan, where=below & (np.fmod(b, 1.0) != 0.0) & np.isfinite(b))
+        return out[()]
+
+    @staticmethod
+    def xlogy(x: Any, y: Any, out: Any = None) -> Any:
+        """x · log y, and 0 where y = 0."""
+        out = np.asarray(np.log(y, out=_array_to_fill(out, x, y)))
+        np.multiply(x, out, out=out)
+        np.copyto(out, 0.0, where=np.equal(y, 0.0))
+        return out[()]
+
+    @staticmethod
+    def step(a: Any, b: Any, tie: Any, out: Any = None) -> Any:
+        """1 where a > b, ``tie`` where a = b, 0 where a < b, nan where either is nan."""
+        out = np.greater(a, b, out=_array_to_fill(out, a, b))
+        if tie:
+            np.copyto(out, tie, where=np.equal(a, b))
+        for x in (a, b):
+            nan = np.isnan(x)
+            if nan.any():
+                np.copyto(out, math.nan, where=nan)
+        return out[()]
+
+    @staticmethod
+    def is_zero(a: Any) -> Any:
+        """1 where a = 0, else 0."""
+        return np.equal(a, 0.0) * 1.0
+
+
+def _array_to_fill(out: Any, *operands: Any) -> Any:
+    return np.empty(np.broadcast_shapes(*map(np.shape, operands))) if out is None else out
+
+
+ARRAYS = Arrays()
+
+
+def on_arrays(row: Primitive) -> tuple[Function, Function]:
+    """Value and partials of a row as functions of arrays, or of NumPy's numbers.
+
+    A user's own functions run on whole arrays if they are generic formulas. If they are not, they
+    take floats: they run for one item after another, and give nan where they raise an error.
+    """
+    if row.is_builtin:
+        return row.value, row.partials
+    value = _vectorized(lambda *xs: (row.value(*xs),), 1, is_generic=has_generic_value(row, np))
+    partials = _vectorized(
+        row.partials, row.arity, is_generic=has_generic_partials(row, np)
+    )
+    return lambda *xs: value(*xs)[0], partials
+
+
+def _vectorized(function: Function, count: int, *, is_generic: bool) -> Function:
+    """A user's function, which gives a tuple of ``count`` numbers, for arrays."""
+
+    def one(*item: float) -> Any:
+        try:
+            return function(FLOATS, *item)
+        except (ArithmeticError, ValueError):
+            return [math.nan] * count
+
+    def vectorized(_: Any, *operands: Any) -> tuple[Any, ...]:
+        shape = np.broadcast_shapes(*map(np.shape, operands))
+        out = np.empty((count, *(shape or (1,))))
+        # Copies, all of one shape: a user's function may say x *= 2.
+        arrays = [np.array(np.broadcast_to(x, out.shape[1:])) for x in operands]
+        if is_generic:
+            for each, x in zip(out, function(np, *arrays), strict=True):
+                each[...] = x
+        else:
+            items = zip(*(x.ravel().tolist() for x in arrays), strict=True)
+            out[...] = np.reshape([one(*item) for item in items], (-1, count)).T.reshape(out.shape)
+        return tuple(out if shape else out[:, 0])
+
+    return vectorized
