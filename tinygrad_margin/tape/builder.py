@@ -6,7 +6,7 @@ their own adjoints and hand contributions on to their operands::
     >>> from tinygrad_margin.engine import Value, topological_order
     >>> x = Value(3.0)
     >>> layout = Layout(Record(topological_order(x.tanh()), [x]), np.array([True]))
-    >>> x, J = np.array([0]), np.array([1])
+    >>> x, J = np.array([0]), np.array([1])         # an input of the layout is an array of items
     >>> layout.place(J, varying=True)
     >>> builder = Builder(layout, items=5)
     >>> builder.calls = builder.forward
@@ -25,12 +25,42 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinygrad_margin.tape.arrays import Floats, Places
+from tinygrad_margin.tape.arrays import Flags, Floats, Places
 from tinygrad_margin.tape.calls import Calls, PlainCall, Result, WaitingCall, array_of, run
-from tinygrad_margin.tape.layout import Layout
 from tinygrad_margin.tape.record import Record
 
 Row: TypeAlias = tuple[int, int]  # the id of a buffer, and a place in it
+
+
+class Layout:
+    """The places of nodes; inputs and constants have theirs from the start.
+
+    Args:
+        record: the graph.
+        is_array: which inputs vary from item to item.
+
+    Attributes:
+        varying: which nodes vary from item to item.
+        slot: the place of each node among those that do not vary, or among those that vary.
+        sizes: how many places there are of either kind.
+        inputs: how many of them are inputs, which come first.
+    """
+
+    def __init__(self, record: Record, is_array: Flags) -> None:
+        self.record = record.arranged()
+        self.varying = record.reached_by(record.inputs[is_array])
+        self.slot: Places = np.full(len(record.op), -1, np.int32)
+        self.inputs = int((~is_array).sum()), int(is_array.sum())
+        self.sizes = list(self.inputs)
+        for nodes in (record.inputs[~is_array], record.inputs[is_array]):
+            places = np.flatnonzero(nodes >= 0)
+            self.slot[nodes[places]] = places
+        self.place(np.flatnonzero(~record.live), varying=False)
+
+    def place(self, nodes: Places, *, varying: bool) -> None:
+        """Give nodes the next places, side by side."""
+        self.slot[nodes] = self.sizes[varying] + np.arange(len(nodes))
+        self.sizes[varying] += len(nodes)
 
 
 class Builder(Calls):
@@ -161,7 +191,7 @@ class Builder(Calls):
         if written.any():
             self._clear(space, places[~written])
             if target is None:
-                self.add(add_at, buffer, places, x)
+                self.add(_add_at, buffer, places, x)
             else:
                 self.add(np.add, target, x, out=target)
             return
@@ -226,8 +256,7 @@ def _put_at(buffer: Floats, places: Places, x: Floats) -> None:
     buffer[places] = x
 
 
-def add_at(buffer: Floats, places: Places, x: Floats) -> None:
-    """Add to different rows of a buffer."""
+def _add_at(buffer: Floats, places: Places, x: Floats) -> None:
     buffer[places] += x
 
 

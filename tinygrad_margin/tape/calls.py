@@ -6,7 +6,7 @@
     >>> value = TABLE["tanh"].value(calls.m, Result(calls, a))
     >>> calls.write(out, value * 2.0 - 1.0)
     >>> [function.__name__ for function, _, _ in calls.calls]
-    ['tanh', 'multiply', 'subtract']
+    ['tanh', 'multiply', 'add']
     >>> run(calls.calls)
     >>> out.round(3)
     array([0.523, 0.928])
@@ -41,14 +41,17 @@ class Calls:
 
     Attributes:
         calls: the calls so far.
-        m: the mathematics of Results, for the rows of the table.
     """
 
     def __init__(self) -> None:
         self.calls: list[PlainCall] = []
-        self.m = _CallMathematics(self)
         self._arena: list[Floats] = []
         self._used = 0  # arrays of the arena
+
+    @property
+    def m(self) -> _CallMathematics:
+        """The mathematics of Results, for the rows of the table."""
+        return _CallMathematics(self)
 
     def add(self, function: Function, *operands: Any, out: Floats | None = None) -> None:
         """Add a call."""
@@ -213,10 +216,11 @@ class _CallMathematics:
     """The mathematics of Results. Operands that are the same for all items may be floats."""
 
     def __init__(self, calls: Calls) -> None:
-        self._call = call = calls.call
-        self.exp, self.log, self.sqrt = (partial(call, f) for f in (np.exp, np.log, np.sqrt))
-        self.sin, self.cos, self.tanh = (partial(call, f) for f in (np.sin, np.cos, np.tanh))
-        self.abs, self.maximum = partial(call, np.abs), partial(call, np.maximum)
+        self._call = calls.call
+
+    def __getattr__(self, name: str) -> Function:
+        """exp, log, sqrt, sin, cos, tanh, abs and maximum are NumPy's."""
+        return partial(self._call, getattr(np, name))
 
     def sigmoid(self, a: Result) -> Any:
         """1 / (1 + e⁻ᵃ)."""

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_margin.tape.arrays import Flags, Places
-from tinygrad_margin.tape.layout import Layout
+from tinygrad_margin.tape.builder import Layout
 from tinygrad_margin.tape.record import MUL_CODE, Record
 from tinygrad_margin.tape.steps import Each, Own, Product, Step, Sums
 
@@ -56,14 +56,8 @@ class Plan(Layout):
     def _find_operations(self) -> None:
         """Group the remaining nodes by level, operation, and which of their operands vary."""
         record, nodes = self.record, np.flatnonzero(self._left)
-        a, b = record.a[nodes], record.b[nodes]
-        kinds = np.zeros(len(nodes), int)  # the same number where the same of the others vary
-        known: dict[bytes, int] = {}
-        for k, i in enumerate(nodes.tolist() if record.rest else ()):
-            flags = self.varying[record.rest.get(i, [])].tobytes()
-            kinds[k] = known.setdefault(flags, len(known))
-        for rows in _groups(record.level[nodes], record.op[nodes], self.varying[a],
-                            (b >= 0) & self.varying[b], kinds):  # fmt: skip
+        vary = ((x >= 0) & self.varying[x] for x in record.operand[:, nodes])
+        for rows in _groups(record.level[nodes], record.op[nodes], *vary):
             chosen = nodes[rows]
             kind = Each if record.rows[record.op[chosen[0]]].is_builtin else Own
             self._by_level[record.level[chosen[0]]].append(kind(chosen, record))
@@ -74,10 +68,12 @@ class Plan(Layout):
         long = np.flatnonzero(left & (record.count > 2))
         nodes = record.roots[long]
         self._left[nodes] = False
-        for rows in _groups(record.level[nodes], record.count[long], self.varying[nodes]):
+        for rows in _groups(record.level[nodes], record.count[long]):
             start, count = record.start[long[rows]], record.count[long[rows[0]]]
             terms = record.term[start[:, None] + np.arange(count)]
-            self._by_level[record.level[nodes[rows[0]]]].append(Sums(nodes[rows], terms))
+            for some in _groups(*self.varying[terms].T):  # the same of their terms vary
+                step = Sums(nodes[rows[some]], terms[some])
+                self._by_level[record.level[step.nodes[0]]].append(step)
 
     def _find_products(self) -> Flags:
         """Find matrix products; return which sums (of ``record.roots``) are left."""
@@ -93,7 +89,7 @@ class Plan(Layout):
             spots = record.start[sums][:, None] + np.arange(count)
             products = term[spots][is_product[spots]].reshape(len(sums), k)
             rest = term[spots][~is_product[spots]].reshape(len(sums), count - k)
-            left, right = record.a[products], record.b[products]
+            left, right = record.operand[:2, products]
             _, i = np.unique(left, axis=0, return_inverse=True)
             _, j = np.unique(right, axis=0, return_inverse=True)
             for cells in _full_grids(i.ravel(), j.ravel()):

@@ -56,6 +56,9 @@ class Program:
         self._root = int(plan.varying[root]), int(plan.slot[root])
         every = [*self.forward, *self.backward]
         movable = self._find_spots(builder, every)
+        for function, _, out in every:
+            if _is_each(function) and out["out"].shape == (1, items):
+                movable |= {id(x) for x in out.values() if builder.is_temporary(x)}
         _reuse_rows(every, movable)
         arrays = [x for _, operands, out in every for x in (*operands, *out.values())]
         whole = {id(base): base for x in arrays if (base := getattr(x, "base", x)) is not None}
@@ -143,11 +146,19 @@ def _reuse_rows(every: list[PlainCall], movable: set[int]) -> None:
     last = {id(x): i for i, (_, operands, _) in enumerate(every) for x in operands}
     moved: dict[int, Floats] = {}
     free: list[Floats] = []
-    for i, (_, operands, out) in enumerate(every):
+    for i, (function, operands, out) in enumerate(every):
         done = [moved[x] for x in {id(x) for x in operands} & moved.keys() if last[x] == i]
         operands[:] = [moved.get(id(x), x) for x in operands]
+        if _is_each(function):
+            free += done  # a result may replace an operand
+            done = []
         for x in out.values():
             if id(x) in movable and id(x) not in moved:
-                moved[id(x)] = free.pop() if free else x
+                moved[id(x)] = free.pop() if free else np.empty(x.shape)
             out["out"] = moved.get(id(x), x)
         free += done
+
+
+def _is_each(function: Any) -> bool:
+    """Whether a function of NumPy works item by item."""
+    return isinstance(function, np.ufunc) and not function.signature

@@ -3,16 +3,15 @@
     >>> from tinygrad_margin.engine import Value, topological_order
     >>> x = Value(3.0)
     >>> record = Record(topological_order(x * x + 1.0), [x])
-    >>> record.op.tolist(), record.a.tolist(), record.b.tolist()    # x, x · x, 1, the sum
-    ([-1, 1, -1, 0], [-1, 0, -1, 1], [-1, 0, -1, 2])
+    >>> record.op.tolist(), record.operand.tolist()     # x, x · x, 1, the sum
+    ([-1, 1, -1, 0], [[-1, 0, -1, 1], [-1, 0, -1, 2]])
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from array import array
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from tinygrad_margin.ops import ADD, CONSTANT, FLOATS, MUL, POW, POW_OF_NUMBER, 
 from tinygrad_margin.tape.arrays import Flags, Places
 
 ADD_CODE, MUL_CODE, POW_CODE = range(3)  # in every record
-_CHUNK = 512  # nodes; lists for the whole graph would take more than all its values
 
 
 class Record:
@@ -35,9 +33,8 @@ class Record:
     Attributes:
         rows: the rows of its operations; their codes are their places here.
         op: the code of each node's row; -1 for a leaf.
-        a: the place of its first operand, or -1.
-        b: the place of its second one, or -1.
-        rest: the places of the other operands, for a node that has more than two.
+        operand: the places of the first operands of all nodes, of the second ones, and so on; -1 for
+            an operand that a node does not have.
         data: the present values of constants, and of what is computed from constants alone.
         inputs: the places of wrt; -1 for a leaf that the graph does not have.
         live: whether the node depends on an input.
@@ -54,40 +51,27 @@ class Record:
             ``term[start[k]:start[k] + count[k]]``.
     """
 
-    level: Places
-    uses: Places
-    inside: Flags
-    calls: int
-    width: float
-
     def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:
         n = len(order)
         index: dict[Value, int] = dict(zip(order, range(n), strict=True))
         codes = {ADD: ADD_CODE, MUL: MUL_CODE, POW: POW_CODE}
-        ops, first, second, inner = [-1] * n, [-1] * n, [-1] * n, list[int]()
-        self.rest: dict[int, list[int]] = {}
-        for i, node in enumerate(order):
-            row = node._row
-            if row.arity == 0:
-                continue
-            inner.append(i)
-            ops[i] = codes.setdefault(row, len(codes))
-            if row.arity <= 2:
-                first[i] = index[node._a]  # type: ignore[index]
-                if node._b is not None:
-                    second[i] = index[node._b]
-            else:
-                first[i], second[i], *self.rest[i] = (index[parent] for parent in node.parents)
+        rows = [node._row for node in order]
+        op = np.array([codes.setdefault(x, len(codes)) if x.arity else -1 for x in rows], np.int32)
+        arity = np.array([*(row.arity for row in codes), 0])[op]
+        parents = chain.from_iterable([node.parents for node in order])
+        places = np.fromiter(map(index.__getitem__, parents), np.int32)
+        self.operand = np.full((max(2, arity.max()), n), -1, np.int32)
+        start = np.cumsum(arity) - arity
+        for k, column in enumerate(self.operand):
+            column[arity > k] = places[start[arity > k] + k]
         self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
-        op, a, b = (np.array(each, np.int32) for each in (ops, first, second))
         if any(leaf._row is CONSTANT for leaf in wrt):
-            for row, number in ((POW_OF_NUMBER, a), (POW_TO_NUMBER, b)):
+            for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
-        self.rows = list(codes)
-        self.op, self.a, self.b, self.operations = op, a, b, len(inner)
+        self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
         self.live = self.reached_by(self.inputs)
-        for i in itertools.compress(inner, (~self.live[inner]).tolist()):
+        for i in np.flatnonzero((op >= 0) & ~self.live).tolist():
             try:
                 self.data[i] = self.rows[op[i]].value(FLOATS, *self.data[self.operands(i)].tolist())
             except (ArithmeticError, ValueError):
@@ -99,70 +83,48 @@ class Record:
             self._find_levels()
             self._find_sums()
             alone = (self.op >= 0) & self.live & ~self.inside
-            calls = len(np.unique(self.level[alone] * len(self.rows) + self.op[alone]))
-            self.width, self.calls = self.operations / max(calls, 1), calls
+            self.calls = len(np.unique(self.level[alone] * len(self.rows) + self.op[alone]))
+            self.width = self.operations / max(self.calls, 1)
         return self
 
     def operands(self, i: int) -> list[int]:
         """The places of the operands of one node."""
-        first = [j for j in (int(self.a[i]), int(self.b[i])) if j >= 0]
-        return [*first, *self.rest.get(i, ())]
+        found: list[int] = self.operand[: self.rows[self.op[i]].arity, i].tolist()
+        return found
 
-    def columns(self, nodes: Places) -> list[Places]:
-        """The operands of nodes of one row: the places of all first ones, of all second ones, …"""
-        arity = self.rows[self.op[nodes[0]]].arity
-        if arity <= 2:
-            first: list[Places] = [self.a[nodes], self.b[nodes]]
-            return first[:arity]
-        return list(np.array([self.operands(i) for i in nodes.tolist()]).T)
-
-    def each(self, nodes: Places) -> Iterator[tuple[int, int, int, int]]:
-        """Place, code and first two operands of these nodes."""
-        for start in range(0, len(nodes), _CHUNK):
-            some = nodes[start : start + _CHUNK]
-            yield from zip(
-                some.tolist(), self.op[some].tolist(), self.a[some].tolist(), self.b[some].tolist(),
-                strict=True,
-            )  # fmt: skip
+    def _with_operands(self, nodes: Places) -> Iterator[list[int]]:
+        """The places of nodes and of their operands; -1 for an operand that they do not have."""
+        return zip(nodes.tolist(), *self.operand[:, nodes].tolist(), strict=True)  # type: ignore
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves."""
         reached = bytearray(len(self.op) + 1)  # the last one is for the operand -1
-        for i in leaves.tolist():
+        for i in leaves[leaves >= 0].tolist():
             reached[i] = True
-        reached[-1] = False
-        for i, _, x, y in self.each((self.op >= 0).nonzero()[0]):
-            if reached[x] or reached[y]:
+        for i, x, y, *rest in self._with_operands(np.flatnonzero(self.op >= 0)):
+            if reached[x] or reached[y] or (rest and any(reached[z] for z in rest)):
                 reached[i] = True
-            elif i in self.rest:
-                reached[i] = any(reached[z] for z in self.rest[i])
         return np.array(reached[:-1], np.uint8).view(bool)
 
     def _find_levels(self) -> None:
-        op, a, b, live = self.op, self.a, self.b, self.live
-        others = [place for rest in self.rest.values() for place in rest]
-        used = np.concatenate([a[a >= 0], b[b >= 0], np.array(others, np.int64)])
-        self.uses = np.bincount(used, minlength=len(op)).astype(np.int32)
-        adds = (op == ADD_CODE) & live
-        sums = np.flatnonzero(adds)
-        first = a[sums]
-        part = adds[first] & (self.uses[first] == 1)
-        self.inside = np.zeros(len(op), bool)
-        self.inside[first[part]] = True
-        level, inside = array("i", bytes(4 * len(op))), self.inside.tobytes()
-        for i, _, x, y in self.each(np.flatnonzero((op >= 0) & live)):
+        adds = (self.op == ADD_CODE) & self.live
+        self.uses = np.bincount(self.operand[self.operand >= 0], minlength=len(self.op))
+        first = self.operand[0, adds]
+        self.inside = np.zeros(len(self.op), bool)
+        self.inside[first[adds[first] & (self.uses[first] == 1)]] = True
+        level, inside = [0] * (len(self.op) + 1), self.inside.tobytes()
+        for i, x, y, *rest in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
             before = level[x] - inside[x]
-            if y >= 0 and level[y] > before:
-                before = level[y]
-            if i in self.rest:
-                before = max(before, *(level[z] for z in self.rest[i]))
+            for z in (y, *rest):
+                if level[z] > before:
+                    before = level[z]
             level[i] = before + 1
-        self.level = np.array(level, np.int32)
+        self.level = np.array(level[:-1], np.int32)
 
     def _find_sums(self) -> None:
         """List the terms of every sum that is not inside another, in order."""
         sums = np.flatnonzero((self.op == ADD_CODE) & self.live).astype(np.int32)
-        left, right = self.a[sums], self.b[sums]
+        left, right = self.operand[:2, sums]
         # The sum that each sum is a part of in the end; each round doubles the distance.
         whole = np.arange(len(self.op), dtype=np.int32)
         whole[left[self.inside[left]]] = sums[self.inside[left]]

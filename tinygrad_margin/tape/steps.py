@@ -6,39 +6,24 @@
 - ``Product``: many sums of products, as one matrix product. This is where a network is found in a
   graph of scalars, and where the speed comes from.
 
-A step is made by a plan, arranged in a layout, and then adds its calls to a builder.
+A plan makes the steps. ``arrange`` gives the nodes of a step places, in an order in which most
+operands are slices; ``forward`` adds the calls that compute the values, ``backward`` those that hand
+the adjoints on to the operands.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_margin.tape.arrays import Floats, Places, on_arrays
-from tinygrad_margin.tape.builder import Builder, add_at
+from tinygrad_margin.tape.builder import Builder, Layout
 from tinygrad_margin.tape.calls import Result, WaitingCall
-from tinygrad_margin.tape.layout import Layout
 from tinygrad_margin.tape.record import Record
 
 
-class Step:
-    """Nodes that are computed together."""
-
-    def arrange(self, layout: Layout) -> None:
-        """Give the nodes places, in an order in which most operands are slices."""
-        raise NotImplementedError
-
-    def forward(self, builder: Builder) -> None:
-        """Add the calls that compute the values."""
-        raise NotImplementedError
-
-    def backward(self, builder: Builder) -> None:
-        """Add the calls that hand the adjoints on to the operands."""
-        raise NotImplementedError
-
-
-class Each(Step):
+class Each:
     """One operation for many nodes of one level."""
 
     def __init__(self, nodes: Places, record: Record) -> None:
@@ -46,7 +31,7 @@ class Each(Step):
         self.row = record.rows[record.op[nodes[0]]]
 
     def arrange(self, layout: Layout) -> None:
-        columns = layout.record.columns(self.nodes)
+        columns = layout.record.operand[: self.row.arity, self.nodes]
         order = np.lexsort([layout.slot[each] for each in columns[::-1]])
         self.nodes, self.operands = self.nodes[order], [each[order] for each in columns]
         self.varying = bool(layout.varying[self.nodes[0]])
@@ -98,8 +83,8 @@ def _fill(function: Any, *operands: Any, out: Floats) -> None:
     out[...] = function(None, *operands)
 
 
-class Sums(Step):
-    """Many sums with the same number of terms."""
+class Sums:
+    """Many sums with the same number of terms, of which the same vary."""
 
     def __init__(self, nodes: Places, terms: Places) -> None:
         self.nodes, self.terms = nodes, terms
@@ -108,7 +93,7 @@ class Sums(Step):
         order = np.lexsort(layout.slot[self.terms].T[::-1])
         self.nodes, self.terms = self.nodes[order], self.terms[order]
         self.varying = bool(layout.varying[self.nodes[0]])
-        self.is_even = bool((layout.varying[self.terms] == self.varying).all())
+        self.is_even = bool((layout.varying[self.terms[0]] == self.varying).all())
         layout.place(self.nodes, varying=self.varying)
 
     def forward(self, builder: Builder) -> None:
@@ -120,28 +105,14 @@ class Sums(Step):
             return
         builder.write(out, 0.0)
         for column in self.terms.T:
-            for kind in (False, True):
-                rows = np.flatnonzero(builder.varying[column] == kind)
-                if len(rows):
-                    x = builder.operand(column[rows], varying=True)
-                    if len(rows) == len(column):
-                        builder.add(np.add, out, x, out=out)
-                    else:
-                        builder.add(add_at, out, rows, x)
+            builder.add(np.add, out, builder.operand(column, varying=True), out=out)
 
     def backward(self, builder: Builder) -> None:
-        live = builder.record.live[self.terms]
-        if self.is_even and live.all():
+        if self.is_even:
             builder.hand_on(self.terms, builder.upstream(self.nodes[:, None]))
-            return
-        upstream = builder.upstream(self.nodes)
-        for column, is_live in zip(self.terms.T, live.T, strict=True):
-            for kind in (False, True):
-                rows = np.flatnonzero((builder.varying[column] == kind) & is_live)
-                if len(rows):
-                    whole = len(rows) == len(column)
-                    part = upstream if whole else builder.gather(upstream, rows)
-                    builder.hand_on(column[rows], part)
+        else:
+            for column in self.terms.T:
+                builder.hand_on(column, builder.upstream(self.nodes))
 
 
 def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
@@ -149,7 +120,7 @@ def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
     out[...] = np.add.accumulate(x, axis)[-1]
 
 
-class Product(Step):
+class Product:
     """Sums of products as a matrix product: out[r, l] = Σₖ left[l, k] · right[r, k] + rest[r, l].
 
     Only ``right`` may vary with the items; if ``right`` does not, a term of ``rest`` may.
@@ -190,19 +161,19 @@ class Product(Step):
         if self.varying and not self.right_varies:
             upstream = builder.total(upstream, 2).array()
 
-        def product(one: Floats, two: Floats, shape: tuple[int, ...]) -> WaitingCall:
-            is_outer = one.shape[-1] == 1  # then a multiplication is much faster
-            return WaitingCall(builder, np.multiply if is_outer else np.matmul, [one, two], shape)
-
-        live = builder.record.live
-        if live[self.right].any():
+        if builder.record.live[self.right].any():
             one, two = (left.T, upstream) if self.right_varies else (upstream, left)
-            builder.hand_on(self.right, product(one, two, right.shape))
-        if live[self.left].any():
+            is_outer = self.right_varies and len(self.left) == 1  # then multiplying is much faster
+            times = np.multiply if is_outer else np.matmul
+            builder.hand_on(self.right, WaitingCall(builder, times, [one, two], right.shape))
+        if builder.record.live[self.left].any():
             if self.right_varies:
                 shape = len(right), *left.shape
                 x: Any = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
                 x = x.array()[0] if len(right) == 1 else builder.total(x, 0)
             else:
-                x = product(upstream.T, right, left.shape)
+                x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
             builder.hand_on(self.left, x)
+
+
+Step: TypeAlias = Each | Sums | Product

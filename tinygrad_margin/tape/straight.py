@@ -28,8 +28,6 @@ from tinygrad_margin.tape.arrays import ARRAYS, Function, on_arrays
 from tinygrad_margin.tape.record import Record
 from tinygrad_margin.views.source import Functions, Source
 
-_FEW = 512  # nodes; a list of all of them would take more than their values
-
 
 class Straight:
     """A record that runs node by node, on numbers or on arrays of items.
@@ -39,103 +37,63 @@ class Straight:
     """
 
     def __init__(self, record: Record) -> None:
+        nodes = np.flatnonzero((record.op >= 0) & record.live)
+        arity = [row.arity for row in record.rows]
         self._record = record
-        self._nodes = np.flatnonzero((record.op >= 0) & record.live)
-        self._on_arrays = [on_arrays(row) for row in record.rows]
-        self._on_numbers = [(row.value, row.partials) for row in record.rows]
-        self._slopes = [row.slopes for row in record.rows]
+        self._nodes = [
+            (i, op, places[: arity[op]]) for i, op, places in zip(
+                nodes.tolist(), record.op[nodes].tolist(), record.operand[:, nodes].T.tolist(),
+                strict=True,
+            )
+        ]  # fmt: skip
         self._inputs, self._live = record.inputs.tolist(), record.live.tobytes()
-        self._few: list[tuple[int, int, int, int]] = []  # the nodes, if they are few
-        if len(self._nodes) <= _FEW:
-            self._few = list(record.each(self._nodes))
 
     def run(self, xs: Sequence[Any], *, gradient: bool = True) -> tuple[Any, list[Any]]:
-        """J and its gradient. Outside an operation's domain a node is nan or inf, as in NumPy.
+        """J and its gradient.
 
         Args:
             xs: for each input a float, or an array of items. The gradient of a float is summed over
                 the items.
             gradient: False: compute J only, and return an empty gradient.
         """
-        record, inputs = self._record, self._inputs
-        m: Any = FLOATS
-        rows = self._on_numbers
-        values: list[Any] = record.data.tolist()
-        varying = b""  # a byte for each node, if there are items
-        upstream: Any = 1.0
-        if items := [len(x) for x in xs if isinstance(x, np.ndarray)]:
-            m, rows = ARRAYS, self._on_arrays
-            values, xs = list(record.data), [np.float64(x) if type(x) is float else x for x in xs]
-            is_array = np.array([isinstance(x, np.ndarray) for x in xs])
-            varying = record.reached_by(record.inputs[is_array]).tobytes()
-            upstream = np.ones(items[0]) if varying[-1] else float(items[0])
-        for place, x in zip(inputs, xs, strict=True):
+        rows = self._record.rows
+        items = [len(x) for x in xs if isinstance(x, np.ndarray)]
+        if not items:
+            try:
+                functions = [(row.value, row.partials) for row in rows]
+                return self._run(FLOATS, functions, self._record.data.tolist(), xs, 1.0, gradient)
+            except (ArithmeticError, ValueError):
+                pass  # outside an operation's domain; NumPy gives nan or inf
+        functions = [on_arrays(row) for row in rows]
+        start = np.ones(items[0]) if items else np.float64(1.0)
+        xs = [x if isinstance(x, np.ndarray) else np.float64(x) for x in xs]
+        J, slopes = self._run(ARRAYS, functions, list(self._record.data), xs, start, gradient)
+        slopes = [d if np.ndim(x) else float(np.sum(d)) for x, d in zip(xs, slopes, strict=False)]
+        return J if np.ndim(J) else float(J), slopes
+
+    def _run(
+        self, m: Any, functions: list[tuple[Function, Function]], values: list[Any],
+        xs: Sequence[Any], start: Any, gradient: bool,
+    ) -> tuple[Any, list[Any]]:  # fmt: skip
+        for place, x in zip(self._inputs, xs, strict=True):
             if place >= 0:
                 values[place] = x
-        self._forward(m, [value for value, _ in rows], values)
+        value_of = values.__getitem__
+        for i, op, operands in self._nodes:
+            values[i] = functions[op][0](m, *map(value_of, operands))
         if not gradient:
             return values[-1], []
+        live, fixed = self._live, [row.slopes for row in self._record.rows]
         adjoints: list[Any] = [None] * len(values)
-        adjoints[-1] = upstream
-        self._backward(m, [partials for _, partials in rows], values, varying, adjoints)
-        return values[-1], [0.0 if place < 0 else adjoints[place] for place in inputs]
-
-    def _forward(self, m: Any, functions: list[Function], values: list[Any]) -> None:
-        """Compute every node that depends on an input."""
-        rest = self._record.rest
-        for i, op, a, b in self._few or self._record.each(self._nodes):
-            try:
-                if b < 0:
-                    values[i] = functions[op](m, values[a])
-                elif i not in rest:
-                    values[i] = functions[op](m, values[a], values[b])
-                else:
-                    more = [values[j] for j in rest[i]]
-                    values[i] = functions[op](m, values[a], values[b], *more)
-            except (ArithmeticError, ValueError):
-                if m is ARRAYS:
-                    raise
-                operands = [np.float64(values[j]) for j in self._record.operands(i)]
-                values[i] = float(self._on_arrays[op][0](ARRAYS, *operands))
-
-    def _backward(
-        self, m: Any, functions: list[Function], values: list[Any], varying: bytes,
-        adjoints: list[Any],
-    ) -> None:  # fmt: skip
-        """Hand every node's adjoint on to its operands, and forget it."""
-        rest, live, fixed = self._record.rest, self._live, self._slopes
-
-        def hand_on(j: int, flow: Any) -> None:
-            so_far = adjoints[j]
-            if varying and not varying[j] and np.ndim(flow):
-                flow = flow.sum()
-            adjoints[j] = flow if so_far is None else so_far + flow
-
-        for i, op, a, b in self._few[::-1] or self._record.each(self._nodes[::-1]):
+        adjoints[-1] = start
+        for i, op, operands in reversed(self._nodes):
             upstream, adjoints[i] = adjoints[i], None
-            more = rest.get(i, ()) if rest else ()
-            slopes: Sequence[Any] | None = fixed[op]
-            if slopes is None:
-                try:
-                    if b < 0:
-                        slopes = functions[op](m, values[a], values[i])
-                    elif not more:
-                        slopes = functions[op](m, values[a], values[b], values[i])
-                    else:
-                        given = [values[j] for j in more]
-                        slopes = functions[op](m, values[a], values[b], *given, values[i])
-                except (ArithmeticError, ValueError):
-                    if m is ARRAYS:
-                        raise
-                    operands = [np.float64(values[j]) for j in (*self._record.operands(i), i)]
-                    slopes = [float(x) for x in self._on_arrays[op][1](ARRAYS, *operands)]
-            if live[a]:
-                hand_on(a, upstream * slopes[0])
-            if b >= 0 and live[b]:
-                hand_on(b, upstream * slopes[1])
-            for k, j in enumerate(more, 2):
+            slopes = fixed[op] or functions[op][1](m, *map(value_of, operands), values[i])
+            for j, slope in zip(operands, slopes):
                 if live[j]:
-                    hand_on(j, upstream * slopes[k])
+                    so_far, flow = adjoints[j], upstream * slope
+                    adjoints[j] = flow if so_far is None else so_far + flow
+        return values[-1], [0.0 if place < 0 else adjoints[place] for place in self._inputs]
 
 
 def compiled(record: Record) -> tuple[Function, Function]:

@@ -142,7 +142,8 @@ class Tape:
         return {name: getattr(self, name) for name in ("_record", "_labels", "_constants", "_names")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        for name, x in state.items():
+            setattr(self, name, x)
         # What is made when it is first needed.
         self._plans: dict[bytes, Plan] = {}
         self._programs: dict[tuple[bytes, int], Program] = {}
