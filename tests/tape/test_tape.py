@@ -529,7 +529,7 @@ def test_fewer_entries_than_inputs():
         tape.value([np.ones(1), *[five] * 5])
 
 
-@pytest.mark.parametrize("wrt", [None, 3, {1: 2}, "ab", set()], ids=str)
+@pytest.mark.parametrize("wrt", [None, 3, {1: 2}, set()], ids=str)
 def test_inputs_have_an_order(wrt):
     with pytest.raises(
         TypeError, match="takes a sequence of leaves for wrt, in the order of the i"
@@ -660,9 +660,8 @@ def test_many_sizes_of_batches_keep_little():
         tape.value_and_grad(draw.uniform(-1, 1, (40, size)))
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    programs = tape._programs.values()
-    assert 2 <= len(programs) <= 8
-    assert used < 1.3 * max(2**26, sum(program.bytes for program in list(programs)[-2:]))
+    assert len(tape._programs) == 4
+    assert used < 4 * 2 * 8 * 202 * tape._plan(np.ones(40, bool)).sizes[1]  # values and adjoints
     assert first[0].shape == (200,)
 
 

@@ -1,21 +1,17 @@
-"""Makes the calls of a program: reads the values of nodes, adds to their adjoints.
-
-The steps of a plan do this with it: read the values of their operands, write their own; later take
-their own adjoints and hand contributions on to their operands::
+"""Makes the calls of a program: reads the values of nodes, and adds to their adjoints.
 
     >>> from tinygrad_margin.engine import Value, topological_order
     >>> x = Value(3.0)
     >>> layout = Layout(Record(topological_order(x.tanh()), [x]), np.array([True]))
-    >>> x, J = np.array([0]), np.array([1])         # an input of the layout is an array of items
+    >>> x, J = np.array([0]), np.array([1])
     >>> layout.place(J, varying=True)
     >>> builder = Builder(layout, items=5)
-    >>> builder.calls = builder.forward
     >>> builder.write(builder.read(J), builder.m.tanh(builder.read(x)))
-    >>> builder.values[1][0] = 0.5
-    >>> run(builder.calls)
-    >>> builder.values[1].round(3)
-    array([[0.5  , 0.5  , 0.5  , 0.5  , 0.5  ],
-           [0.462, 0.462, 0.462, 0.462, 0.462]])
+    >>> [function.__name__ for function, _, _ in builder.calls]
+    ['tanh']
+
+What is the same for all items stands in one vector. What varies stands in a matrix, with a row for
+each node. Nodes that are computed together stand side by side, so most calls work on slices.
 """
 
 from __future__ import annotations
@@ -23,17 +19,16 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_margin.tape.arrays import Flags, Floats, Places
-from tinygrad_margin.tape.calls import Calls, PlainCall, Result, WaitingCall, array_of, run
+from tinygrad_margin.tape.calls import Calls, Result, WaitingCall, array_of
 from tinygrad_margin.tape.record import Record
 
 Row: TypeAlias = tuple[int, int]  # the id of a buffer, and a place in it
 
 
 class Layout:
-    """The places of nodes; inputs and constants have theirs from the start.
+    """Where the numbers of nodes stand. Inputs and constants have places from the start.
 
     Args:
         record: the graph.
@@ -71,57 +66,45 @@ class Builder(Calls):
         items: how many items there are.
 
     Attributes:
-        forward: the calls that compute the values.
-        backward: the calls that compute the adjoints.
         values: the values of nodes that do not vary (n,), and of those that vary (n, items).
         adjoints: their adjoints, in the same form.
         cleared: the adjoints that start at 0: which of the two buffers, and where.
         plus: which nodes cannot be −0.0, if no input is.
+        rows: the rows of single nodes, as calls use them.
     """
 
     def __init__(self, layout: Layout, items: int) -> None:
         super().__init__()
-        self.layout, self.items = layout, items
-        self.record, self.varying, self.slot = layout.record, layout.varying, layout.slot
-        self.forward: list[PlainCall] = []
-        self.backward: list[PlainCall] = []
-        uniform, varied = layout.sizes
+        self.layout, self.items, self.record = layout, items, layout.record
+        self.varying, self._slot, (uniform, varied) = layout.varying, layout.slot, layout.sizes
         self.values = np.zeros(uniform), np.zeros((varied, items))
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
         constants = np.flatnonzero(~self.record.live)
-        self.values[0][self.slot[constants]] = self.record.data[constants]
+        self.values[0][self._slot[constants]] = self.record.data[constants]
         self.cleared: list[tuple[int, Places]] = []
         self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)
         self.plus[self.record.inputs[self.record.inputs >= 0]] = True
-        self._rows: dict[Row, Floats] = {}
-        # Which rows are used together with others.
+        self.rows: dict[Row, Floats] = {}
         self._shared = {id(x): np.zeros(len(x), bool) for x in (*self.values, *self.adjoints)}
-        self._written = [np.zeros(size, bool) for size in layout.sizes]  # adjoints
+        self._written = np.zeros(uniform, bool), np.zeros(varied, bool)  # the adjoints
         # Adjoints of single nodes that are not in their rows yet: a number, or ±1 · an array.
         root = len(self.record.op) - 1
-        self._unwritten: dict[int, Any] = {root: 1.0 if self.varying[root] else float(items)}
+        self._waiting: dict[int, Any] = {root: 1.0 if self.varying[root] else float(items)}
 
-    def rows_used_alone(self) -> dict[Row, Floats]:
-        """The rows that calls use, but never together with other rows."""
-        return {row: x for row, x in self._rows.items() if not self.is_shared(*row)}
+    def is_shared(self, row: Row) -> bool:
+        """Whether a call uses a row together with others."""
+        return bool(self._shared[row[0]][row[1]])
 
-    def is_shared(self, buffer: int, place: int) -> bool:
-        """Whether a call uses this row together with others."""
-        return bool(self._shared[buffer][place])
-
-    # ---- values ----
-
-    def look_up(
-        self, nodes: Places, buffers: tuple[Floats, Floats] | None = None
-    ) -> Floats | WaitingCall:
+    def look_up(self, nodes: Places, *, adjoints: bool = False) -> Floats | WaitingCall:
         """The values of nodes, in the shape of ``nodes``, then the items if they vary."""
-        buffer = (buffers or self.values)[int(self.varying[nodes.flat[0]])]
-        view = self._slice(buffer, self.slot[nodes])
-        return self.gather(buffer, self.slot[nodes]) if view is None else view
+        places, kind = self._slot[nodes], int(self.varying[nodes.flat[0]])
+        buffer = (self.adjoints if adjoints else self.values)[kind]
+        view = self._slice(buffer, places)
+        return self.gather(buffer, places) if view is None else view
 
-    def read(self, nodes: Places, buffers: tuple[Floats, Floats] | None = None) -> Floats:
+    def read(self, nodes: Places, *, adjoints: bool = False) -> Floats:
         """The same, as an array."""
-        found: Floats = array_of(self.look_up(nodes, buffers))
+        found: Floats = array_of(self.look_up(nodes, adjoints=adjoints))
         return found
 
     def operand(self, nodes: Places, *, varying: bool) -> float | Floats | WaitingCall:
@@ -135,45 +118,48 @@ class Builder(Calls):
 
     def _slice(self, buffer: Floats, places: Places) -> Floats | None:
         """The places of a buffer as a view, if they lie at even distances."""
-        if places.shape != (1,):
-            self._shared[id(buffer)][places] = True
-            return _view(buffer, places)
-        row = id(buffer), int(places[0])
-        if row not in self._rows:
-            self._rows[row] = buffer[row[1] : row[1] + 1]
-        return self._rows[row]
-
-    # ---- adjoints ----
+        if places.shape == (1,):
+            place = int(places[0])
+            return self.rows.setdefault((id(buffer), place), buffer[place : place + 1])
+        self._shared[id(buffer)][places] = True
+        first, stride = int(places.flat[0]), buffer.strides[0]
+        steps = [
+            int(places.take(1, axis).flat[0]) - first if size > 1 else 0
+            for axis, size in enumerate(places.shape)
+        ]
+        index = np.ogrid[tuple(slice(size) for size in places.shape)]
+        if (first + sum(k * step for k, step in zip(index, steps, strict=True)) != places).any():
+            return None
+        shape, strides = (*places.shape, *buffer.shape[1:]), [step * stride for step in steps]
+        return np.ndarray(shape, float, buffer, first * stride, (*strides, *buffer.strides[1:]))
 
     def upstream(self, nodes: Places) -> Floats:
         """The adjoints of nodes, once nothing more will be added to them."""
         self._write_adjoints(nodes)
-        return self.read(nodes, self.adjoints)
+        return self.read(nodes, adjoints=True)
 
     def adjoint(self, nodes: Places) -> Any:
         """The same as a Result; or as a number, if it is one number for all items."""
-        found = self._unwritten.get(int(nodes[0])) if len(nodes) == 1 else None
+        found = self._waiting.get(int(nodes[0])) if len(nodes) == 1 else None
         return Result(self, self.upstream(nodes)) if found is None else found
 
     def finish(self) -> None:
         """Have the adjoints of the inputs in their rows."""
-        for node in [i for i in self.record.inputs.tolist() if i in self._unwritten]:
-            found = self._unwritten[node]
+        for node in [i for i in self.record.inputs.tolist() if i in self._waiting]:
+            found = self._waiting[node]
             if self.varying[node] and not (isinstance(found, Result) and found.is_plus):
                 self.start_step()
-                self._unwritten[node] = found + 0.0  # turns −0.0 into 0.0
+                self._waiting[node] = found + 0.0  # turns −0.0 into 0.0
             self._write_adjoints(np.array([node]))
-        for space, count in enumerate(self.layout.inputs):
-            self._clear(space, np.flatnonzero(~self._written[space][:count]))
+        for kind, count in enumerate(self.layout.inputs):
+            self._clear(kind, np.flatnonzero(~self._written[kind][:count]))
 
     def hand_on(self, nodes: Places, contribution: Any) -> None:
-        """Add a contribution (a Result, a call, an array or a number) to the adjoints of nodes."""
+        """Add a contribution, a Result or a number, to the adjoints of nodes."""
         if not self.record.live[nodes].any():
             return
-        space, places = int(self.varying[nodes.flat[0]]), self.slot[nodes]
-        if isinstance(contribution, (np.ndarray, WaitingCall)):
-            contribution = Result(self, contribution)
-        if isinstance(contribution, Result) and len(contribution.x.shape) > places.ndim + space:
+        kind, places = int(self.varying[nodes.flat[0]]), self._slot[nodes]
+        if isinstance(contribution, Result) and len(contribution.x.shape) > places.ndim + kind:
             x = self.total(contribution.x, len(contribution.x.shape) - 1)  # over the items
             contribution = Result(self, x, contribution.factor)
         if nodes.shape == (1,):
@@ -183,30 +169,29 @@ class Builder(Calls):
         if isinstance(contribution, Result):
             x = contribution.plain()
         else:
-            x = np.full((*places.shape, self.items) if space else places.shape, contribution)
+            x = np.full((*places.shape, self.items) if kind else places.shape, contribution)
         places, x = self._combined(places, x)
-        written = self._written[space][places]
-        buffer = self.adjoints[space]
+        written, buffer = self._written[kind][places], self.adjoints[kind]
         target = self._slice(buffer, places)
         if written.any():
-            self._clear(space, places[~written])
+            self._clear(kind, places[~written])
             if target is None:
                 self.add(_add_at, buffer, places, x)
             else:
                 self.add(np.add, target, x, out=target)
             return
-        self._written[space][places] = True
+        self._written[kind][places] = True
         if target is None:
-            self.add(_put_at, buffer, places, x)
+            self.add(np.ndarray.__setitem__, buffer, places, x)
         else:
             self.write(target, x)
 
     def _combined(self, places: Places, x: Any) -> tuple[Places, Any]:
-        """Contributions with those to the same place added up: different places, one axis."""
+        """Contributions, after adding up those to the same place: distinct places, in one axis."""
         for axis in reversed(range(places.ndim)):  # the same nodes all along an axis
             if places.shape[axis] > 1 and (places == places.take([0], axis)).all():
-                rest = x.shape[places.ndim :]
-                x = self.total(np.broadcast_to(array_of(x), (*places.shape, *rest)), axis)
+                shape = *places.shape, *x.shape[places.ndim :]
+                x = self.total(np.broadcast_to(array_of(x), shape), axis)
                 places = np.take(places, 0, axis)
         if places.ndim == 0:
             places, x = places[None], array_of(x)[None]
@@ -222,62 +207,34 @@ class Builder(Calls):
 
     def _hand_on_to_one(self, nodes: Places, contribution: Any) -> None:
         """Add to the adjoint of one node. An array that stays as it is need not be copied."""
-        node, target = int(nodes[0]), self.read(nodes, self.adjoints)
-        if node in self._unwritten:
-            contribution = self._unwritten[node] + contribution
-        elif self._written[int(self.varying[node])][self.slot[node]]:
+        node, target = int(nodes[0]), self.read(nodes, adjoints=True)
+        if node in self._waiting:
+            contribution = self._waiting[node] + contribution
+        elif self._written[int(self.varying[node])][self._slot[node]]:
             contribution = Result(self, target) + contribution
         if isinstance(contribution, Result):
-            found = contribution = contribution.signed()
+            contribution = found = contribution.signed()
             x = found.x
             if isinstance(x, WaitingCall) or self.is_temporary(x) or x.shape != target.shape:
                 self.write(target, x)
-                contribution = Result(self, target, found.factor, is_plus=found.is_plus)
-        self._unwritten[node] = contribution
+                contribution = Result(self, target, found.factor, found.is_plus)
+        self._waiting[node] = contribution
 
     def _write_adjoints(self, nodes: Places) -> None:
         """Have the adjoints of nodes in their rows."""
-        for node in self._unwritten.keys() & set(nodes.ravel().tolist()) if self._unwritten else ():
-            found = self._unwritten.pop(node)
-            target = self.read(np.array([node]), self.adjoints)
+        for node in self._waiting.keys() & set(nodes.ravel().tolist()) if self._waiting else ():
+            found, target = self._waiting.pop(node), self.read(np.array([node]), adjoints=True)
             if not (isinstance(found, Result) and found.x is target and found.factor == 1.0):
                 self.write(target, found)
-            self._written[int(self.varying[node])][self.slot[node]] = True
+            self._written[int(self.varying[node])][self._slot[node]] = True
 
-    def _clear(self, space: int, places: Places) -> None:
+    def _clear(self, kind: int, places: Places) -> None:
         """Have these adjoints start at 0."""
         if places.size:
-            self.cleared.append((space, places))
-            self._written[space][places] = True
-            self._shared[id(self.adjoints[space])][places] = True
-
-
-def _put_at(buffer: Floats, places: Places, x: Floats) -> None:
-    buffer[places] = x
+            self.cleared.append((kind, places))
+            self._written[kind][places] = True
+            self._shared[id(self.adjoints[kind])][places] = True
 
 
 def _add_at(buffer: Floats, places: Places, x: Floats) -> None:
     buffer[places] += x
-
-
-def _view(buffer: Floats, places: Places) -> Floats | None:
-    """The places as a view of the buffer, if they lie at even distances."""
-    first, last = int(places.flat[0]), int(places.flat[-1])
-    if places.ndim == 1:
-        step = int(places[1]) - first
-        if last - first != step * (len(places) - 1) or (np.diff(places) != step).any():
-            return None
-        if step > 0:
-            return buffer[first : last + 1 : step]
-    even, strides = np.full(places.shape, first), []
-    for axis, size in enumerate(places.shape):
-        step = int(places.take(1, axis).flat[0]) - first if size > 1 else 0
-        strides.append(step * buffer.strides[0])
-        shape = [1] * places.ndim
-        shape[axis] = size
-        even += step * np.arange(size).reshape(shape)
-    if not np.array_equal(even, places):
-        return None
-    return as_strided(
-        buffer[first:], (*places.shape, *buffer.shape[1:]), (*strides, *buffer.strides[1:])
-    )

@@ -1,17 +1,15 @@
-"""Calls of NumPy, made by evaluating a row of the table with operands that stand for arrays.
+"""NumPy calls, made by evaluating a row of the table with operands that stand for arrays.
 
     >>> from tinygrad_margin.ops import TABLE
-    >>> calls, a = Calls(), np.array([1.0, 2.0])
-    >>> out = np.empty(2)
-    >>> value = TABLE["tanh"].value(calls.m, Result(calls, a))
-    >>> calls.write(out, value * 2.0 - 1.0)
+    >>> calls, a, out = Calls(), np.array([1.0, 2.0]), np.empty(2)
+    >>> calls.write(out, TABLE["tanh"].value(calls.m, Result(calls, a)) * 2.0 - 1.0)
     >>> [function.__name__ for function, _, _ in calls.calls]
     ['tanh', 'multiply', 'add']
     >>> run(calls.calls)
     >>> out.round(3)
     array([0.523, 0.928])
 
-A call is added when somebody asks for its array. What nobody reads is not computed, and the last
+A call is added when its array is needed. So nothing is computed that nobody reads, and the last
 call of a formula writes where the result is wanted.
 """
 
@@ -19,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -27,31 +26,27 @@ import numpy as np
 from tinygrad_margin.tape.arrays import ARRAYS, Floats, Function, Places
 
 # A function, its operands, and as "out" the array that it fills, unless that is an operand.
-PlainCall: TypeAlias = tuple[Function, list[Any], dict[str, Floats]]
+Call: TypeAlias = tuple[Function, list[Any], dict[str, Floats]]
 
 
-def run(calls: Sequence[PlainCall]) -> None:
+def run(calls: Sequence[Call]) -> None:
     """Make the calls, in order."""
     for function, operands, out in calls:
         function(*operands, **out)
 
 
 class Calls:
-    """A growing list of calls.
-
-    Attributes:
-        calls: the calls so far.
-    """
+    """A growing list of calls, ``calls``."""
 
     def __init__(self) -> None:
-        self.calls: list[PlainCall] = []
+        self.calls: list[Call] = []
         self._arena: list[Floats] = []
         self._used = 0  # arrays of the arena
 
     @property
-    def m(self) -> _CallMathematics:
+    def m(self) -> _ResultMathematics:
         """The mathematics of Results, for the rows of the table."""
-        return _CallMathematics(self)
+        return _ResultMathematics(self)
 
     def add(self, function: Function, *operands: Any, out: Floats | None = None) -> None:
         """Add a call."""
@@ -70,8 +65,7 @@ class Calls:
 
     def gather(self, x: Floats, places: Places) -> WaitingCall:
         """Rows of an array, in any order."""
-        take = partial(x.take, mode="clip")
-        operands = [places.astype(np.intp), 0]
+        take, operands = partial(x.take, mode="clip"), [places.astype(np.intp), 0]
         return WaitingCall(self, take, operands, (*places.shape, *x.shape[1:]))
 
     def total(self, x: Floats | WaitingCall, axis: int) -> WaitingCall:
@@ -80,15 +74,15 @@ class Calls:
         return WaitingCall(self, np.add.reduce, [x, axis], shape)
 
     def write(self, target: Floats, result: Any) -> None:
-        """Have a result (a Result, a call, an array or a number) in the target."""
+        """Have a Result, a WaitingCall, an array or a number in the target."""
         x = result.plain() if isinstance(result, Result) else result
         if isinstance(x, WaitingCall) and x.filled is None and x.shape == target.shape:
-            x.array(target)
+            x.fill(target)
         else:
             self.add(_copy, x, out=target)
 
     def start_step(self) -> None:
-        """Start a step of the plan: its temporary arrays may overwrite those of the last one."""
+        """Let the temporary arrays of the next step overwrite those of the last one."""
         self._used = 0
 
     def temporary(self, shape: tuple[int, ...]) -> Floats:
@@ -110,50 +104,44 @@ def _copy(x: Any, *, out: Floats) -> None:
     np.copyto(out, x)
 
 
-class WaitingCall:
-    """A call that is added as soon as its array is asked for.
-
-    Attributes:
-        shape: the shape of the array.
-        filled: the array, once the call has been added.
-    """
-
-    __slots__ = ("_calls", "_function", "_operands", "filled", "shape")
-
-    def __init__(
-        self, calls: Calls, function: Function, operands: list[Any], shape: tuple[int, ...]
-    ) -> None:
-        self._calls, self._function, self._operands = calls, function, operands
-        self.shape = shape
-        self.filled: Floats | None = None
-
-    def array(self, out: Floats | None = None) -> Floats:
-        """The array that the call fills: a temporary one, unless ``out`` is given."""
-        if self.filled is None:
-            operands = [array_of(x) for x in self._operands]
-            self.filled = self._calls.temporary(self.shape) if out is None else out
-            self._calls.add(self._function, *operands, out=self.filled)
-        return self.filled
-
-
 def array_of(x: Any) -> Any:
-    """The array of a WaitingCall; anything else as it is."""
-    return x.array() if isinstance(x, WaitingCall) else x
+    """The array of a WaitingCall, whose call is added now; anything else as it is."""
+    if not isinstance(x, WaitingCall):
+        return x
+    if x.filled is None:
+        x.fill(None)
+    return x.filled
 
 
+@dataclass(eq=False, slots=True)
+class WaitingCall:
+    """A call that is added when its array, of this shape, is needed: then it is ``filled``."""
+
+    calls: Calls
+    function: Function
+    operands: list[Any]
+    shape: tuple[int, ...]
+    filled: Floats | None = None
+
+    def fill(self, out: Floats | None) -> None:
+        """Add the call; it fills ``out``, or a temporary array."""
+        operands = [array_of(x) for x in self.operands]
+        self.filled = self.calls.temporary(self.shape) if out is None else out
+        self.calls.add(self.function, *operands, out=self.filled)
+
+
+@dataclass(eq=False, slots=True)
 class Result:
-    """factor · x, where x is an array or a WaitingCall; arithmetic makes more calls.
+    """factor · x; arithmetic makes more calls.
 
     The factor waits, too: the next call may subtract instead of add. ``is_plus`` says that no item
     can be −0.0, if no input is.
     """
 
-    __slots__ = ("calls", "factor", "is_plus", "x")
-
-    def __init__(
-        self, calls: Calls, x: Floats | WaitingCall, factor: float = 1.0, *, is_plus: bool = False
-    ) -> None:
-        self.calls, self.x, self.factor, self.is_plus = calls, x, factor, is_plus
+    calls: Calls
+    x: Floats | WaitingCall
+    factor: float = 1.0
+    is_plus: bool = False
 
     def plain(self) -> Floats | WaitingCall:
         """The array or call, with the factor multiplied in."""
@@ -173,12 +161,10 @@ class Result:
         a = self.signed()
         b = other.signed() if isinstance(other, Result) else Result(self.calls, other)
         if a.factor == b.factor:
-            is_plus = a.is_plus or b.is_plus
             x = self.calls.call(np.add, a.x, b.x).x
-            return Result(self.calls, x, is_plus=is_plus) * a.factor
+            return Result(self.calls, x, a.factor, a.factor > 0.0 and (a.is_plus or b.is_plus))
         more, less = (a, b) if a.factor > b.factor else (b, a)
-        x = self.calls.call(np.subtract, more.x, less.x).x
-        return Result(self.calls, x, is_plus=more.is_plus)
+        return Result(self.calls, self.calls.call(np.subtract, more.x, less.x).x, 1.0, more.is_plus)
 
     __radd__ = __add__
 
@@ -189,20 +175,17 @@ class Result:
         return -self + other
 
     def __mul__(self, other: Any) -> Result:
-        if isinstance(other, Result):
-            factor = self.factor * other.factor
-            x = self.calls.call(np.multiply, self.x, other.x).x
-            return Result(self.calls, x, factor, is_plus=self.x is other.x and factor > 0.0)
-        is_plus = self.is_plus and other > 0.0
-        return Result(self.calls, self.x, self.factor * other, is_plus=is_plus)
+        if not isinstance(other, Result):
+            return Result(self.calls, self.x, self.factor * other, self.is_plus and other > 0.0)
+        factor, is_square = self.factor * other.factor, self.x is other.x
+        x = self.calls.call(np.multiply, self.x, other.x).x
+        return Result(self.calls, x, factor, is_square and factor > 0.0)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Result:
-        if isinstance(other, float) and abs(math.frexp(other)[0]) == 0.5:  # a power of 2
-            factor = 1.0 / other
-            if math.isfinite(factor):
-                return self * factor  # exact, and faster
+        if isinstance(other, float) and math.frexp(other)[0] == 0.5 and other > 1e-300:
+            return self * (1.0 / other)  # a power of 2: exact, and faster
         return self.calls.call(np.divide, self, other)
 
     def __rtruediv__(self, other: Any) -> Result:
@@ -212,39 +195,34 @@ class Result:
         return self * -1.0
 
 
-class _CallMathematics:
-    """The mathematics of Results. Operands that are the same for all items may be floats."""
+@dataclass
+class _ResultMathematics:
+    """The mathematics of Results. An operand that is the same for all items may be a float."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._call = calls.call
+    calls: Calls
 
     def __getattr__(self, name: str) -> Function:
         """exp, log, sqrt, sin, cos, tanh, abs and maximum are NumPy's."""
-        return partial(self._call, getattr(np, name))
+        return partial(self.calls.call, getattr(np, name))
 
     def sigmoid(self, a: Result) -> Any:
-        """1 / (1 + e⁻ᵃ)."""
         return 1.0 / (1.0 + self.exp(-a))
 
     def pow(self, a: Any, b: Any) -> Any:
-        """aᵇ."""
         if b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
             return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
         is_whole = isinstance(b, float) and b % 1.0 == 0.0
-        return self._call(np.power if is_whole else ARRAYS.pow, a, b)
+        return self.calls.call(np.power if is_whole else ARRAYS.pow, a, b)
 
     def xlogy(self, x: Any, y: Any) -> Any:
-        """x · log y, and 0 where y = 0."""
         if isinstance(y, Result):
-            return self._call(ARRAYS.xlogy, x, y)
+            return self.calls.call(ARRAYS.xlogy, x, y)
         return x * float(np.log(y)) if y else 0.0
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
-        """1 where a > b, ``tie`` where a = b, 0 where a < b, nan where either is nan."""
         if b == 0.0 and not tie:  # the same, faster: without a branch for each item
-            return self._call(np.ceil, self._call(np.ndarray.clip, a, 0.0, 1.0))
-        return self._call(ARRAYS.step, a, b, tie)
+            return self.calls.call(np.ceil, self.calls.call(np.ndarray.clip, a, 0.0, 1.0))
+        return self.calls.call(ARRAYS.step, a, b, tie)
 
     def is_zero(self, a: Any) -> Any:
-        """1 where a = 0, else 0."""
-        return self._call(np.equal, a, 0.0) if isinstance(a, Result) else float(a == 0.0)
+        return self.calls.call(np.equal, a, 0.0) if isinstance(a, Result) else float(a == 0.0)

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -81,14 +81,18 @@ class Inputs:
             raise ValueError(f"all arrays of items need one length; got {each:.200}{hint}")
         self.has_items, self.items = bool(lengths), lengths.pop() if lengths else 1
 
+    def merge(self, numbers: Sequence[float], arrays: Iterable[Floats]) -> list[Any]:
+        """One list, in the order of the inputs, from what belongs to the numbers and the arrays."""
+        ahead, of_numbers, of_arrays = self._ahead, iter(numbers[self._ahead :]), iter(arrays)
+        rest = self.is_array[ahead:].tolist()
+        return [*numbers[:ahead], *(next(of_arrays if each else of_numbers) for each in rest)]
+
     def gradient(self, numbers: Floats, arrays: Floats) -> Any:
         """The gradient in the form of the inputs, from those of the numbers and of the arrays."""
         if self._is_one_array:
             return arrays if self.has_items else numbers
         ahead = [numbers[: self._ahead]] if self._ahead else []
-        of_numbers, of_arrays = iter(numbers[self._ahead :].tolist()), iter(arrays)
-        rest = self.is_array[self._ahead :]
-        return [*ahead, *(next(of_arrays if is_array else of_numbers) for is_array in rest)]
+        return [*ahead, *self.merge(numbers.tolist(), arrays)[self._ahead :]]
 
 
 def _is_array(entry: Any) -> bool:

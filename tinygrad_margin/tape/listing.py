@@ -13,53 +13,66 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
-from tinygrad_margin.engine import CONSTANT, LEAF, Value
+from tinygrad_margin.engine import CONSTANT, LEAF, Value, make_node
 from tinygrad_margin.guard.text import one_line
+from tinygrad_margin.tape.record import CONSTANT_CODE, Record
 from tinygrad_margin.views.names import node_formula, node_names
 from tinygrad_margin.views.notation import number
 from tinygrad_margin.views.source import ATOM, PRODUCT, SUM, Functions, Source
 
 
-def listing_lines(
-    nodes: list[Value], live: list[bool], inputs: dict[int, str], unused: dict[str, str]
-) -> Iterator[str]:
-    """The lines of the listing.
+def listing(record: Record, labels: dict[int, str], names: list[str]) -> str:
+    """The text.
 
     Args:
-        nodes: the graph, in topological order.
-        live: which nodes depend on an input.
-        inputs: how the inputs are given, ``xs[0]`` say, by their places among the nodes.
-        unused: the same by name, for inputs that the graph does not have.
+        record: the graph.
+        labels: the labels of nodes, by their places.
+        names: the names of the inputs.
     """
-    extra = {Value(0.0, "" if name == entry else name): entry for name, entry in unused.items()}
-    names = node_names([*extra, *nodes])
-    names = {node: f"{name}′" if re.match(r"xs\[", name) else name for node, name in names.items()}
-    J = names[nodes[-1]]
-    for leaf, entry in extra.items():
-        yield f"{names[leaf]} = {entry}"
-    for i, node in enumerate(nodes):
-        if i in inputs:
-            yield f"{names[node]} = {inputs[i]}"
+    graph = _rebuilt(record, labels)
+    places, live = record.inputs.tolist(), record.live.tolist()
+    inputs = {graph[place]: f"xs[{i}]" for i, place in enumerate(places) if place >= 0}
+    unused = {}  # inputs that the graph does not have
+    for i, name in enumerate(names):
+        if places[i] < 0:
+            unused[Value(0.0, "" if name == f"xs[{i}]" else name)] = f"xs[{i}]"
+    name_of = node_names([*unused, *graph])
+    name_of = {node: f"{x}′" if x.startswith("xs[") else x for node, x in name_of.items()}
+    J = name_of[graph[-1]]
+    lines = [f"{name_of[leaf]} = {entry}" for leaf, entry in unused.items()]
+    for node in graph:
+        if node in inputs:
+            lines.append(f"{name_of[node]} = {inputs[node]}")
         elif node.parents:
-            yield f"{names[node]} = {node_formula(node, names)}"
+            lines.append(f"{name_of[node]} = {node_formula(node, name_of)}")
         elif one_line(node.label) or node._row is LEAF:
-            yield f"{names[node]} = {number(node.data)}"
-    contributions: dict[Value, list[Source]] = {node: [] for node in nodes}
-    contributions[nodes[-1]].append(_Text("1"))
-    for i in reversed(range(len(nodes))):
-        node = nodes[i]
-        if not live[i]:
-            continue
-        adjoint = f"∂{J}/∂{names[node]}"
-        yield f"{adjoint} = {_sum(contributions[node])}"
-        for parent, slope in zip(node.parents, _slopes(node, names), strict=True):
+            lines.append(f"{name_of[node]} = {number(node.data)}")
+    contributions: dict[Value, list[Source]] = {node: [] for node in graph}
+    contributions[graph[-1]].append(_Text("1"))
+    for node in (node for node, is_live in zip(graph[::-1], live[::-1], strict=True) if is_live):
+        adjoint = f"∂{J}/∂{name_of[node]}"
+        lines.append(f"{adjoint} = {_sum(contributions[node])}")
+        for parent, slope in zip(node.parents, _slopes(node, name_of), strict=True):
             contributions[parent].append(_Text(adjoint) * slope)
-    for leaf in extra:
-        yield f"∂{J}/∂{names[leaf]} = 0"
+    return "\n".join([*lines, *(f"∂{J}/∂{name_of[leaf]} = 0" for leaf in unused)])
+
+
+def _rebuilt(record: Record, labels: dict[int, str]) -> list[Value]:
+    """The recorded graph as Values, operands first."""
+    nodes: list[Value] = []
+    for i, op in enumerate(record.op.tolist()):
+        if op >= 0:
+            operands = [nodes[j] for j in record.operands(i)]
+            nodes.append(make_node(record.rows[op], operands, float(record.data[i])))
+        else:
+            nodes.append(Value(record.data[i]))
+        if i in labels:
+            nodes[i].label = labels[i]
+        if op == CONSTANT_CODE and i not in record.inputs:
+            nodes[i]._row = CONSTANT
+    return nodes
 
 
 def _sum(terms: list[Source]) -> str:

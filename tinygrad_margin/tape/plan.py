@@ -37,7 +37,6 @@ class Plan(Layout):
 
     Attributes:
         steps: what is computed together, in order.
-        bytes: about how much memory the plan takes.
     """
 
     def __init__(self, record: Record, is_array: Flags) -> None:
@@ -51,7 +50,6 @@ class Plan(Layout):
         self.steps = [step for level in sorted(self._by_level) for step in self._by_level[level]]
         for step in self.steps:
             step.arrange(self)
-        self.bytes = 40 * len(record.op) + 2000 * len(self.steps)
 
     def _find_operations(self) -> None:
         """Group the remaining nodes by level, operation, and which of their operands vary."""

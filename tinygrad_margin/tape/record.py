@@ -4,7 +4,7 @@
     >>> x = Value(3.0)
     >>> record = Record(topological_order(x * x + 1.0), [x])
     >>> record.op.tolist(), record.operand.tolist()     # x, x · x, 1, the sum
-    ([-1, 1, -1, 0], [[-1, 0, -1, 1], [-1, 0, -1, 2]])
+    ([-1, 1, -2, 0], [[-1, 0, -1, 1], [-1, 0, -1, 2]])
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 
 from tinygrad_margin.engine import Value
-from tinygrad_margin.ops import ADD, CONSTANT, FLOATS, MUL, POW, POW_OF_NUMBER, POW_TO_NUMBER
+from tinygrad_margin.ops import ADD, CONSTANT, FLOATS, LEAF, MUL, POW, POW_OF_NUMBER, POW_TO_NUMBER
 from tinygrad_margin.tape.arrays import Flags, Places
 
 ADD_CODE, MUL_CODE, POW_CODE = range(3)  # in every record
+CONSTANT_CODE = -2  # a number in a formula
 
 
 class Record:
@@ -32,7 +34,7 @@ class Record:
 
     Attributes:
         rows: the rows of its operations; their codes are their places here.
-        op: the code of each node's row; -1 for a leaf.
+        op: the code of each node's row; -1 for a leaf, -2 for a number in a formula.
         operand: the places of the first operands of all nodes, of the second ones, and so on; -1 for
             an operand that a node does not have.
         data: the present values of constants, and of what is computed from constants alone.
@@ -56,9 +58,13 @@ class Record:
         index: dict[Value, int] = dict(zip(order, range(n), strict=True))
         codes = {ADD: ADD_CODE, MUL: MUL_CODE, POW: POW_CODE}
         rows = [node._row for node in order]
-        op = np.array([codes.setdefault(x, len(codes)) if x.arity else -1 for x in rows], np.int32)
-        arity = np.array([*(row.arity for row in codes), 0])[op]
-        parents = chain.from_iterable([node.parents for node in order])
+        for row in dict.fromkeys(rows):
+            if row.arity:
+                codes.setdefault(row, len(codes))
+        code_of = {LEAF: -1, CONSTANT: CONSTANT_CODE, **codes}
+        op = np.array(list(map(code_of.__getitem__, rows)), np.int32)
+        arity = np.array([*(row.arity for row in codes), 0, 0])[op]
+        parents = chain.from_iterable(map(attrgetter("parents"), order))
         places = np.fromiter(map(index.__getitem__, parents), np.int32)
         self.operand = np.full((max(2, arity.max()), n), -1, np.int32)
         start = np.cumsum(arity) - arity
@@ -68,6 +74,7 @@ class Record:
         if any(leaf._row is CONSTANT for leaf in wrt):
             for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
+        self._more = {i: self.operand[2 : arity[i], i].tolist() for i in np.flatnonzero(arity > 2)}
         self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
         self.live = self.reached_by(self.inputs)
@@ -92,17 +99,17 @@ class Record:
         found: list[int] = self.operand[: self.rows[self.op[i]].arity, i].tolist()
         return found
 
-    def _with_operands(self, nodes: Places) -> Iterator[list[int]]:
-        """The places of nodes and of their operands; -1 for an operand that they do not have."""
-        return zip(nodes.tolist(), *self.operand[:, nodes].tolist(), strict=True)  # type: ignore
+    def _with_operands(self, nodes: Places) -> Iterator[tuple[int, int, int]]:
+        """The places of nodes and of their first two operands, or -1."""
+        return zip(nodes.tolist(), *self.operand[:2, nodes].tolist(), strict=True)
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves."""
-        reached = bytearray(len(self.op) + 1)  # the last one is for the operand -1
+        reached, more = bytearray(len(self.op) + 1), self._more  # the last is for the operand -1
         for i in leaves[leaves >= 0].tolist():
             reached[i] = True
-        for i, x, y, *rest in self._with_operands(np.flatnonzero(self.op >= 0)):
-            if reached[x] or reached[y] or (rest and any(reached[z] for z in rest)):
+        for i, x, y in self._with_operands(np.flatnonzero(self.op >= 0)):
+            if reached[x] or reached[y] or (i in more and any(reached[z] for z in more[i])):
                 reached[i] = True
         return np.array(reached[:-1], np.uint8).view(bool)
 
@@ -112,12 +119,13 @@ class Record:
         first = self.operand[0, adds]
         self.inside = np.zeros(len(self.op), bool)
         self.inside[first[adds[first] & (self.uses[first] == 1)]] = True
-        level, inside = [0] * (len(self.op) + 1), self.inside.tobytes()
-        for i, x, y, *rest in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
+        level, inside, more = [0] * (len(self.op) + 1), self.inside.tobytes(), self._more
+        for i, x, y in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
             before = level[x] - inside[x]
-            for z in (y, *rest):
-                if level[z] > before:
-                    before = level[z]
+            if level[y] > before:
+                before = level[y]
+            if i in more:
+                before = max(before, *(level[z] for z in more[i]))
             level[i] = before + 1
         self.level = np.array(level[:-1], np.int32)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_margin.tape.arrays import Floats, Places, on_arrays
 from tinygrad_margin.tape.builder import Builder, Layout
-from tinygrad_margin.tape.calls import Result, WaitingCall
+from tinygrad_margin.tape.calls import Result, WaitingCall, array_of
 from tinygrad_margin.tape.record import Record
 
 
@@ -109,10 +109,11 @@ class Sums:
 
     def backward(self, builder: Builder) -> None:
         if self.is_even:
-            builder.hand_on(self.terms, builder.upstream(self.nodes[:, None]))
+            upstream = builder.upstream(self.nodes[:, None])
+            builder.hand_on(self.terms, Result(builder, upstream))
         else:
             for column in self.terms.T:
-                builder.hand_on(column, builder.upstream(self.nodes))
+                builder.hand_on(column, Result(builder, builder.upstream(self.nodes)))
 
 
 def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
@@ -157,23 +158,24 @@ class Product:
         upstream: Any = builder.upstream(self.grid)
         left, right = builder.read(self.left), builder.read(self.right)
         for each in self.rest:
-            builder.hand_on(each, upstream)
+            builder.hand_on(each, Result(builder, upstream))
         if self.varying and not self.right_varies:
-            upstream = builder.total(upstream, 2).array()
+            upstream = array_of(builder.total(upstream, 2))
 
         if builder.record.live[self.right].any():
             one, two = (left.T, upstream) if self.right_varies else (upstream, left)
             is_outer = self.right_varies and len(self.left) == 1  # then multiplying is much faster
             times = np.multiply if is_outer else np.matmul
-            builder.hand_on(self.right, WaitingCall(builder, times, [one, two], right.shape))
+            x = WaitingCall(builder, times, [one, two], right.shape)
+            builder.hand_on(self.right, Result(builder, x))
         if builder.record.live[self.left].any():
             if self.right_varies:
                 shape = len(right), *left.shape
-                x: Any = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
-                x = x.array()[0] if len(right) == 1 else builder.total(x, 0)
+                x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
+                x = builder.total(x, 0)
             else:
                 x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
-            builder.hand_on(self.left, x)
+            builder.hand_on(self.left, Result(builder, x))
 
 
 Step: TypeAlias = Each | Sums | Product

@@ -30,12 +30,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from tinygrad_margin.engine import CONSTANT, Value, as_node, make_node, topological_order
+from tinygrad_margin.engine import Value, as_node, topological_order
 from tinygrad_margin.guard.text import one_line
 from tinygrad_margin.ops import TABLE
 from tinygrad_margin.tape.arrays import Flags, Floats, Function
 from tinygrad_margin.tape.inputs import Inputs
-from tinygrad_margin.tape.listing import listing_lines
+from tinygrad_margin.tape.listing import listing
 from tinygrad_margin.tape.plan import Plan
 from tinygrad_margin.tape.program import Program
 from tinygrad_margin.tape.record import Record
@@ -46,14 +46,12 @@ _OFTEN = 30  # replays with plain numbers; then a small graph is compiled
 _NUMBERS = {float, int, np.float64}  # types of plain numbers that need no check
 _WIDE = 24  # operations a call, on average; so many numbers take NumPy no longer than Python
 _LONG, _NARROW = 300, 4  # more calls than that, with fewer operations each, take too long to plan
-_BLOCK = 2**20  # numbers in a block of items; few of them are in use at once
-_SMALL_BLOCK = 256, 2**21  # a block has so many items, if they take no more numbers than that
-_MOST_ITEMS = 2**17  # in a block
-_KEPT, _KEPT_BYTES = 8, 2**26  # programs that are kept; and plans
+_BLOCK, _FEW = 2**20, 8  # numbers in a block of items, of which each takes at least so many
+_KEPT = 4  # programs that are kept; and plans
 
 Xs: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
 _Key = TypeVar("_Key")
-_Made = TypeVar("_Made", Plan, Program)
+_Made = TypeVar("_Made")
 
 
 class Tape:
@@ -112,14 +110,10 @@ class Tape:
     """
 
     def __init__(self, J: Value, wrt: Sequence[Value]) -> None:
-        if isinstance(wrt, Value):
-            raise TypeError(
-                "Tape(J, wrt) takes a sequence of leaves for wrt; put it in a list: [x]"
-            )
-        if isinstance(wrt, (Set, Mapping, str)) or not isinstance(wrt, Iterable):
+        if isinstance(wrt, (Value, Set, Mapping)) or not isinstance(wrt, Iterable):
             raise TypeError(
                 "Tape(J, wrt) takes a sequence of leaves for wrt, in the order of the inputs; "
-                f"got {type(wrt).__name__} {wrt!r:.60}"
+                f"got {type(wrt).__name__} {wrt!r:.60}; put it in a list: [x]"
             )
         order = topological_order(as_node(J, "Tape(J, wrt)"))
         wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
@@ -134,12 +128,11 @@ class Tape:
                 raise ValueError(f"{name} occurs {times} times in wrt: give each leaf once")
         self._record = Record(order, wrt)
         self._labels = {i: node._label for i, node in enumerate(order) if node._label}
-        self._constants = [i for i, node in enumerate(order) if node._row is CONSTANT]
         self._names = [one_line(leaf.label) or f"xs[{i}]" for i, leaf in enumerate(wrt)]
         self.__setstate__({})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("_record", "_labels", "_constants", "_names")}
+        return {name: getattr(self, name) for name in ("_record", "_labels", "_names")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, x in state.items():
@@ -197,21 +190,7 @@ class Tape:
 
     def listing(self) -> str:
         """The program as text: every node's value, then every node's adjoint, one line each."""
-        record, nodes = self._record, list[Value]()
-        for i, op in enumerate(record.op.tolist()):  # the recorded graph, built anew
-            if op >= 0:
-                operands = [nodes[j] for j in record.operands(i)]
-                nodes.append(make_node(record.rows[op], operands, float(record.data[i])))
-            else:
-                nodes.append(Value(record.data[i]))
-            if i in self._labels:
-                nodes[i].label = self._labels[i]
-        places = record.inputs.tolist()
-        for i in set(self._constants).difference(places):
-            nodes[i]._row = CONSTANT
-        inputs = {place: f"xs[{i}]" for i, place in enumerate(places) if place >= 0}
-        unused = {name: f"xs[{i}]" for i, name in enumerate(self._names) if places[i] < 0}
-        return "\n".join(listing_lines(nodes, record.live.tolist(), inputs, unused))
+        return listing(self._record, self._labels, self._names)
 
     def _plain_numbers(self, xs: Xs) -> list[float] | None:
         """The inputs, if they are a list of plain numbers for a small graph: the quick case."""
@@ -235,75 +214,54 @@ class Tape:
                 return self._compiled[1](*xs) if gradient else (self._compiled[0](*xs), ())
             except (ArithmeticError, ValueError):
                 pass  # outside an operation's domain: NumPy gives nan or inf
+        return self._run_straight(xs, gradient=gradient)
+
+    def _run_straight(self, xs: Sequence[Any], *, gradient: bool) -> tuple[Any, Sequence[Any]]:
         self._straight = self._straight or Straight(self._record)
         with np.errstate(all="ignore"):
             return self._straight.run(xs, gradient=gradient)
 
     def _replay(self, inputs: Inputs, *, gradient: bool) -> tuple[Any, Floats, Floats]:
         """J, its gradient in the numbers, and its gradient in the arrays."""
-        record, block = self._record, inputs.items
+        record, items, is_array = self._record, inputs.items, inputs.is_array
+        value, rows = np.empty(items), np.empty((len(inputs.arrays), items))
+        slopes = np.zeros(len(inputs.numbers))
         with self._lock, np.errstate(all="ignore"):
-            run = self._run_program
-            if inputs.has_items:
-                if record.arranged().calls > _LONG and record.width < _NARROW:
-                    run = self._run_straight
-                block = self._items_in_a_block(inputs, is_straight=run == self._run_straight)
-            elif record.operations <= _SMALL or record.arranged().width < _WIDE:
+            is_small = record.operations <= _SMALL
+            if not inputs.has_items and (is_small or record.arranged().width < _WIDE):
                 J, found = self._run_numbers(inputs.numbers.tolist(), gradient=gradient)
-                return J, np.array(found) + 0.0, np.empty((0, 0))
-            value, slopes = np.empty(inputs.items), np.zeros(len(inputs.numbers))
-            rows = np.empty((len(inputs.arrays), inputs.items))
-            for start in range(0, inputs.items, block):
-                items = slice(start, min(start + block, inputs.items))
-                arrays = [x[items] for x in inputs.arrays]
-                to_fill = rows[:, items] if gradient else None
-                found = run(inputs.is_array, inputs.numbers, arrays, value[items], to_fill)
+                return J, np.array(found) + 0.0, rows
+            is_straight = record.arranged().calls > _LONG and record.width < _NARROW
+            numbers_an_item = record.operations if is_straight else self._plan(is_array).sizes[1]
+            most = max(_BLOCK // max(numbers_an_item, _FEW), 1)
+            size = -(-items // -(-items // most)) if items else 1  # blocks of nearly one size
+            for start in range(0, items, size):
+                block = slice(start, min(start + size, items))
+                arrays, row_parts = [x[block] for x in inputs.arrays], list(rows[:, block])
+                if is_straight:
+                    xs = inputs.merge(inputs.numbers.tolist(), arrays)
+                    value[block], found = self._run_straight(xs, gradient=gradient)
+                    for row, i in zip(row_parts, np.flatnonzero(is_array) if gradient else ()):
+                        np.add(found[i], 0.0, out=row)  # turns −0.0 into 0.0
+                    found = [found[i] for i in np.flatnonzero(~is_array) if gradient]
+                else:
+                    key = is_array.tobytes(), len(value[block])
+                    program = _get(self._programs, key, lambda: Program(self._plan(is_array), key[1]))
+                    found = program.run(
+                        inputs.numbers, arrays, value[block], row_parts if gradient else None
+                    )
                 if gradient:
                     slopes += found
-            return value if inputs.has_items else float(value[0]), slopes, rows
-
-    def _items_in_a_block(self, inputs: Inputs, *, is_straight: bool) -> int:
-        """How many items to compute at once: a processor's cache should hold their numbers."""
-        operations, (least, room) = self._record.operations, _SMALL_BLOCK
-        each = operations if is_straight else max(self._plan(inputs.is_array).sizes[1], 1)
-        most = min(max(_BLOCK // each, min(room // each, least), 1), _MOST_ITEMS)
-        blocks = -(-inputs.items // most) or 1
-        return -(-inputs.items // blocks) or 1  # nearly the same for all blocks
-
-    def _run_program(
-        self, is_array: Flags, numbers: Floats, arrays: list[Floats], value: Floats,
-        rows: Floats | None,
-    ) -> Floats:  # fmt: skip
-        """Fill value and rows for a block of items; return the gradient in the numbers."""
-        key = is_array.tobytes(), len(value)
-        program = _get(self._programs, key, lambda: Program(self._plan(is_array), len(value)))
-        return program.run(numbers, arrays, value, rows if rows is None else list(rows))
-
-    def _run_straight(
-        self, is_array: Flags, numbers: Floats, arrays: list[Floats], value: Floats,
-        rows: Floats | None,
-    ) -> Floats:  # fmt: skip
-        """The same, straight through."""
-        self._straight = self._straight or Straight(self._record)
-        of_numbers, of_arrays = iter(numbers.tolist()), iter(arrays)
-        xs = [next(of_arrays) if is_one else next(of_numbers) for is_one in is_array]
-        value[:], slopes = self._straight.run(xs, gradient=rows is not None)
-        if rows is not None:
-            for row, i in zip(rows, np.flatnonzero(is_array), strict=True):
-                np.add(slopes[i], 0.0, out=row)  # turns −0.0 into 0.0
-        return np.array([x for x, is_one in zip(slopes, is_array) if not is_one])
+        return value if inputs.has_items else float(value[0]), slopes, rows
 
     def _plan(self, is_array: Flags) -> Plan:
         return _get(self._plans, is_array.tobytes(), lambda: Plan(self._record, is_array))
 
 
 def _get(made: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
-    """What was made for a key, or is made now; those used last are kept, while there is room."""
+    """What was made for a key, or is made now; the few that were used last are kept."""
     found = made.pop(key) if key in made else make()
     made[key] = found
-    # At least two: all blocks of items but the last have one size.
-    while len(made) > 2 and (
-        len(made) > _KEPT or sum(x.bytes for x in made.values()) > _KEPT_BYTES
-    ):
+    if len(made) > _KEPT:
         del made[next(iter(made))]
     return found
