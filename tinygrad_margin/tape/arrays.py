@@ -1,11 +1,8 @@
 """The mathematics of the table's rows on NumPy arrays, and users' own operations on them.
 
-    >>> ARRAYS.maximum(np.array([-1.0, 2.0]), 0.0)
-    array([0., 2.])
     >>> from tinygrad_margin.ops import TABLE
-    >>> value, partials = on_arrays(TABLE["mul"])
-    >>> value(ARRAYS, np.array([1.0, 2.0]), 3.0)
-    array([3., 6.])
+    >>> TABLE["relu"].value(ARRAYS, np.array([-1.0, 2.0]))
+    array([0., 2.])
 """
 
 from __future__ import annotations
@@ -38,42 +35,32 @@ class Arrays:
         return 1.0 / (1.0 + np.exp(-a))
 
     @staticmethod
-    def pow(a: Any, b: Any, out: Any = None) -> Any:
+    def pow(a: Any, b: Any) -> Any:
         """aᵇ; nan for −∞ to a power that is not whole, as in the engine. NumPy says inf or 0."""
-        out = np.asarray(np.power(a, b, out=out))
-        below = np.equal(a, -math.inf)
-        if below.any():
-            np.copyto(out, math.nan, where=below & (np.fmod(b, 1.0) != 0.0) & np.isfinite(b))
-        return out[()]
+        found, below = np.power(a, b), np.equal(a, -math.inf)
+        if not below.any():
+            return found
+        return np.where(below & (np.fmod(b, 1.0) != 0.0) & np.isfinite(b), math.nan, found)[()]
 
     @staticmethod
-    def xlogy(x: Any, y: Any, out: Any = None) -> Any:
+    def xlogy(x: Any, y: Any) -> Any:
         """x · log y, and 0 where y = 0."""
-        out = np.asarray(np.log(y, out=_array_to_fill(out, x, y)))
-        np.multiply(x, out, out=out)
-        np.copyto(out, 0.0, where=np.equal(y, 0.0))
-        return out[()]
+        return np.where(np.equal(y, 0.0), 0.0, x * np.log(y))[()]
 
     @staticmethod
-    def step(a: Any, b: Any, tie: Any, out: Any = None) -> Any:
+    def step(a: Any, b: Any, tie: float) -> Any:
         """1 where a > b, ``tie`` where a = b, 0 where a < b, nan where either is nan."""
-        out = np.greater(a, b, out=_array_to_fill(out, a, b))
-        if tie:
-            np.copyto(out, tie, where=np.equal(a, b))
-        for x in (a, b):
-            nan = np.isnan(x)
-            if nan.any():
-                np.copyto(out, math.nan, where=nan)
-        return out[()]
+        found = np.array(np.greater(a, b), float)
+        np.copyto(found, tie, where=np.equal(a, b))
+        for unknown in (np.isnan(a), np.isnan(b)):
+            if unknown.any():
+                np.copyto(found, math.nan, where=unknown)
+        return found[()]
 
     @staticmethod
     def is_zero(a: Any) -> Any:
         """1 where a = 0, else 0."""
         return np.equal(a, 0.0) * 1.0
-
-
-def _array_to_fill(out: Any, *operands: Any) -> Any:
-    return np.empty(np.broadcast_shapes(*map(np.shape, operands))) if out is None else out
 
 
 ARRAYS = Arrays()
@@ -88,10 +75,8 @@ def on_arrays(row: Primitive) -> tuple[Function, Function]:
     if row.is_builtin:
         return row.value, row.partials
     value = _vectorized(lambda *xs: (row.value(*xs),), 1, is_generic=has_generic_value(row, np))
-    partials = _vectorized(
-        row.partials, row.arity, is_generic=has_generic_partials(row, np)
-    )
-    return lambda *xs: value(*xs)[0], partials
+    is_generic = has_generic_partials(row, np)
+    return lambda *xs: value(*xs)[0], _vectorized(row.partials, row.arity, is_generic=is_generic)
 
 
 def _vectorized(function: Function, count: int, *, is_generic: bool) -> Function:
@@ -103,17 +88,13 @@ def _vectorized(function: Function, count: int, *, is_generic: bool) -> Function
         except (ArithmeticError, ValueError):
             return [math.nan] * count
 
-    def vectorized(_: Any, *operands: Any) -> tuple[Any, ...]:
+    def vectorized(_: Any, *operands: Any) -> Any:
         shape = np.broadcast_shapes(*map(np.shape, operands))
-        out = np.empty((count, *(shape or (1,))))
         # Copies, all of one shape: a user's function may say x *= 2.
-        arrays = [np.array(np.broadcast_to(x, out.shape[1:])) for x in operands]
+        arrays = [np.array(np.broadcast_to(x, shape)) for x in operands]
         if is_generic:
-            for each, x in zip(out, function(np, *arrays), strict=True):
-                each[...] = x
-        else:
-            items = zip(*(x.ravel().tolist() for x in arrays), strict=True)
-            out[...] = np.reshape([one(*item) for item in items], (-1, count)).T.reshape(out.shape)
-        return tuple(out if shape else out[:, 0])
+            return np.array([np.broadcast_to(x, shape) for x in function(np, *arrays)])
+        items = zip(*(x.ravel().tolist() for x in arrays), strict=True)
+        return np.array([one(*item) for item in items], float).T.reshape((count, *shape))
 
     return vectorized

@@ -79,7 +79,7 @@ class Calls:
         if isinstance(x, WaitingCall) and x.filled is None and x.shape == target.shape:
             x.fill(target)
         else:
-            self.add(_copy, x, out=target)
+            self.add(filling(np.asarray), x, out=target)
 
     def start_step(self) -> None:
         """Let the temporary arrays of the next step overwrite those of the last one."""
@@ -100,8 +100,9 @@ class Calls:
         return any(x.base is whole for whole in self._arena)
 
 
-def _copy(x: Any, *, out: Floats) -> None:
-    np.copyto(out, x)
+def filling(function: Function) -> Function:
+    """The function, with its result in an array ``out``."""
+    return lambda *operands, out: np.copyto(out, function(*operands))
 
 
 def array_of(x: Any) -> Any:
@@ -212,17 +213,17 @@ class _ResultMathematics:
         if b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
             return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
         is_whole = isinstance(b, float) and b % 1.0 == 0.0
-        return self.calls.call(np.power if is_whole else ARRAYS.pow, a, b)
+        return self.calls.call(np.power if is_whole else filling(ARRAYS.pow), a, b)
 
     def xlogy(self, x: Any, y: Any) -> Any:
         if isinstance(y, Result):
-            return self.calls.call(ARRAYS.xlogy, x, y)
+            return self.calls.call(filling(ARRAYS.xlogy), x, y)
         return x * float(np.log(y)) if y else 0.0
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
         if b == 0.0 and not tie:  # the same, faster: without a branch for each item
             return self.calls.call(np.ceil, self.calls.call(np.ndarray.clip, a, 0.0, 1.0))
-        return self.calls.call(ARRAYS.step, a, b, tie)
+        return self.calls.call(filling(ARRAYS.step), a, b, tie)
 
     def is_zero(self, a: Any) -> Any:
         return self.calls.call(np.equal, a, 0.0) if isinstance(a, Result) else float(a == 0.0)

@@ -13,13 +13,14 @@ the adjoints on to the operands.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_margin.tape.arrays import Floats, Places, on_arrays
 from tinygrad_margin.tape.builder import Builder, Layout
-from tinygrad_margin.tape.calls import Result, WaitingCall, array_of
+from tinygrad_margin.tape.calls import Result, WaitingCall, array_of, filling
 from tinygrad_margin.tape.record import Record
 
 
@@ -69,18 +70,16 @@ class Own(Each):
 
     def forward(self, builder: Builder) -> None:
         operands = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
-        builder.add(_fill, on_arrays(self.row)[0], *operands, out=builder.read(self.nodes))
+        value = partial(on_arrays(self.row)[0], None)
+        builder.add(filling(value), *operands, out=builder.read(self.nodes))
 
     def _slopes(self, builder: Builder) -> tuple[Any, ...]:
         operands = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
         out = builder.read(self.nodes)
         slopes = builder.temporary((self.row.arity, *out.shape))
-        builder.add(_fill, on_arrays(self.row)[1], *operands, out, out=slopes)
+        partials = partial(on_arrays(self.row)[1], None)
+        builder.add(filling(partials), *operands, out, out=slopes)
         return tuple(Result(builder, slope) for slope in slopes)
-
-
-def _fill(function: Any, *operands: Any, out: Floats) -> None:
-    out[...] = function(None, *operands)
 
 
 class Sums:
@@ -171,8 +170,8 @@ class Product:
         if builder.record.live[self.left].any():
             if self.right_varies:
                 shape = len(right), *left.shape
-                x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
-                x = builder.total(x, 0)
+                x: Any = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
+                x = array_of(x)[0] if len(right) == 1 else builder.total(x, 0)
             else:
                 x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
             builder.hand_on(self.left, Result(builder, x))
