@@ -523,9 +523,7 @@ def test_fewer_entries_than_inputs():
         tape.value([np.ones(4), five])
     with pytest.raises(ValueError, match="got 7"):
         tape.value([np.empty(0), *[five] * 6])
-    with pytest.raises(
-        ValueError, match=r"x_0: 1, x_1: 5.*Give one number for all items as a n"
-    ):
+    with pytest.raises(ValueError, match=r"x_0: 1, x_1: 5.*Give one number for all items as a n"):
         tape.value([np.ones(1), *[five] * 5])
 
 

@@ -1,8 +1,8 @@
 """The mathematics of the table's rows on NumPy arrays, and users' own operations on them.
 
-    >>> from tinygrad_margin.ops import TABLE
-    >>> TABLE["relu"].value(ARRAYS, np.array([-1.0, 2.0]))
-    array([0., 2.])
+>>> from tinygrad_margin.ops import TABLE
+>>> TABLE["relu"].value(ARRAYS, np.array([-1.0, 2.0]))
+array([0., 2.])
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Checks the inputs of a replay, and gives the gradient the form that the inputs have.
 
-    >>> inputs = Inputs(["w", "x"], [2.0, np.array([0.5, 1.5])])
-    >>> inputs.numbers, inputs.arrays, inputs.items
-    (array([2.]), [array([0.5, 1.5])], 2)
-    >>> inputs.gradient(np.array([7.0]), np.array([[8.0, 9.0]]))
-    [7.0, array([8., 9.])]
+>>> inputs = Inputs(["w", "x"], [2.0, np.array([0.5, 1.5])])
+>>> inputs.numbers, inputs.arrays, inputs.items
+(array([2.]), [array([0.5, 1.5])], 2)
+>>> inputs.gradient(np.array([7.0]), np.array([[8.0, 9.0]]))
+[7.0, array([8., 9.])]
 """
 
 from __future__ import annotations

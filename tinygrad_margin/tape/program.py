@@ -1,14 +1,14 @@
 """A plan as a list of NumPy calls on fixed buffers, for one number of items.
 
-    >>> from tinygrad_margin.engine import Value, topological_order
-    >>> x = Value(3.0)
-    >>> record = Record(topological_order(x * x + 1.0), [x])
-    >>> program = Program(Plan(record, np.array([True])), items=2)  # x is an array of two items
-    >>> value, slopes = np.empty(2), np.empty((1, 2))
-    >>> program.run([], [np.array([1.0, 2.0])], value, slopes)  # no input is a number
-    array([], dtype=float64)
-    >>> value, slopes
-    (array([2., 5.]), array([[2., 4.]]))
+>>> from tinygrad_margin.engine import Value, topological_order
+>>> x = Value(3.0)
+>>> record = Record(topological_order(x * x + 1.0), [x])
+>>> program = Program(Plan(record, np.array([True])), items=2)  # x is an array of two items
+>>> value, slopes = np.empty(2), np.empty((1, 2))
+>>> program.run([], [np.array([1.0, 2.0])], value, slopes)  # no input is a number
+array([], dtype=float64)
+>>> value, slopes
+(array([2., 5.]), array([[2., 4.]]))
 """
 
 from __future__ import annotations
@@ -99,7 +99,10 @@ class Program:
             run(self.forward)
             if not is_filled:
                 value[:] = self._values[varies][place]
-            used = [self._use((id(adjoints), i), x[None]) for i, x in enumerate(slopes if slopes is not None else ())]
+            used = [
+                self._use((id(adjoints), i), x[None])
+                for i, x in enumerate(slopes if slopes is not None else ())
+            ]
             for kind, places in self._cleared:
                 self._adjoints[kind][places] = 0.0
             run(self.backward if slopes is not None else ())

@@ -1,10 +1,10 @@
 """A graph as arrays: what a Tape keeps of it.
 
-    >>> from tinygrad_margin.engine import Value, topological_order
-    >>> x = Value(3.0)
-    >>> record = Record(topological_order(x * x + 1.0), [x])
-    >>> record.op.tolist(), record.operand.tolist()     # x, x · x, 1, the sum
-    ([-1, 1, -2, 0], [[-1, 0, -1, 1], [-1, 0, -1, 2]])
+>>> from tinygrad_margin.engine import Value, topological_order
+>>> x = Value(3.0)
+>>> record = Record(topological_order(x * x + 1.0), [x])
+>>> record.op.tolist(), record.operand.tolist()     # x, x · x, 1, the sum
+([-1, 1, -2, 0], [[-1, 0, -1, 1], [-1, 0, -1, 2]])
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONSTANT_CODE = -2  # a number in a formula
 
 
 class Record:
-    """A graph as arrays, with a place for each node, operands first; it knows nothing of Values.
+    """A graph as arrays, with a place for each node, operands first.
 
     Args:
         order: the graph, in topological order.
@@ -35,22 +35,19 @@ class Record:
     Attributes:
         rows: the rows of its operations; their codes are their places here.
         op: the code of each node's row; -1 for a leaf, -2 for a number in a formula.
-        operand: the places of the first operands of all nodes, of the second ones, and so on; -1 for
-            an operand that a node does not have.
+        operand: the places of the first operands of all nodes, of the second ones, and so on; or -1.
         data: the present values of constants, and of what is computed from constants alone.
         inputs: the places of wrt; -1 for a leaf that the graph does not have.
         live: whether the node depends on an input.
         operations: how many nodes are not leaves.
 
-    Attributes that ``arranged`` adds:
+    ``arranged`` adds:
         level: how many calls must come before.
         uses: how often the node is an operand.
-        inside: whether it is a sum, used only as the first term of another sum, and so a part of
-            that one.
-        calls: about how many calls compute the graph, one for each operation at each level.
-        width: how many operations each of them computes, on average.
-        roots, start, count, term: the sums that are not inside others; the terms of the k-th are
+        inside: whether the node is a sum that is only the first term of another sum.
+        roots, start, count, term: the other sums; the terms of the k-th are
             ``term[start[k]:start[k] + count[k]]``.
+        calls, width: about how many calls compute the graph, and how many operations each computes.
     """
 
     def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:

@@ -1,19 +1,13 @@
 """Runs a graph straight through, node by node: in Python, on numbers or on arrays of items.
 
-    >>> from tinygrad_margin.engine import Value, topological_order
-    >>> x = Value(3.0)
-    >>> record = Record(topological_order(x * x + 1.0), [x])
-    >>> straight = Straight(record)
-    >>> straight.run([3.0])
-    (10.0, [6.0])
-    >>> straight.run([np.array([1.0, 2.0])])
-    (array([2., 5.]), [array([2., 4.])])
-
-That needs no plan. A small graph can also be compiled to Python functions of numbers:
-
-    >>> value, value_and_grad = compiled(record)
-    >>> value_and_grad(3.0)
-    (10.0, [6.0])
+>>> from tinygrad_margin.engine import Value, topological_order
+>>> x = Value(3.0)
+>>> record = Record(topological_order(x * x + 1.0), [x])
+>>> Straight(record).run([np.array([1.0, 2.0])])
+(array([2., 5.]), [array([2., 4.])])
+>>> value, value_and_grad = compiled(record)    # for a small graph, on numbers
+>>> value_and_grad(3.0)
+(10.0, [6.0])
 """
 
 from __future__ import annotations
@@ -37,15 +31,8 @@ class Straight:
     """
 
     def __init__(self, record: Record) -> None:
-        nodes = np.flatnonzero((record.op >= 0) & record.live)
-        arity = [row.arity for row in record.rows]
-        self._record = record
-        self._nodes = [
-            (i, op, places[: arity[op]]) for i, op, places in zip(
-                nodes.tolist(), record.op[nodes].tolist(), record.operand[:, nodes].T.tolist(),
-                strict=True,
-            )
-        ]  # fmt: skip
+        self._record, nodes = record, np.flatnonzero((record.op >= 0) & record.live)
+        self._nodes = [(i, int(record.op[i]), record.operands(i)) for i in nodes.tolist()]
         self._inputs, self._live = record.inputs.tolist(), record.live.tobytes()
 
     def run(self, xs: Sequence[Any], *, gradient: bool = True) -> tuple[Any, list[Any]]:
@@ -56,18 +43,17 @@ class Straight:
                 the items.
             gradient: False: compute J only, and return an empty gradient.
         """
-        rows = self._record.rows
+        rows, data = self._record.rows, self._record.data
         items = [len(x) for x in xs if isinstance(x, np.ndarray)]
         if not items:
             try:
                 functions = [(row.value, row.partials) for row in rows]
-                return self._run(FLOATS, functions, self._record.data.tolist(), xs, 1.0, gradient)
+                return self._run(FLOATS, functions, data.tolist(), xs, 1.0, gradient)
             except (ArithmeticError, ValueError):
                 pass  # outside an operation's domain; NumPy gives nan or inf
-        functions = [on_arrays(row) for row in rows]
-        start = np.ones(items[0]) if items else np.float64(1.0)
+        functions, start = [on_arrays(row) for row in rows], np.ones(items[:1])[()]
         xs = [x if isinstance(x, np.ndarray) else np.float64(x) for x in xs]
-        J, slopes = self._run(ARRAYS, functions, list(self._record.data), xs, start, gradient)
+        J, slopes = self._run(ARRAYS, functions, list(data), xs, start, gradient)
         slopes = [d if np.ndim(x) else float(np.sum(d)) for x, d in zip(xs, slopes, strict=False)]
         return J if np.ndim(J) else float(J), slopes
 

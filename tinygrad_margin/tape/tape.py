@@ -9,14 +9,12 @@
     >>> tape.value_and_grad([np.array([0.3, 3.0]), 0.5])        # two items, and s_c for both
     (array([1.2, 0. ]), [array([-1.,  0.]), 1.0])
 
-A tape keeps the graph as a list of operations, in order (a Wengert list), and no Value. It runs the
-list in one of two ways:
+A tape keeps the graph as a list of operations (a Wengert list), and no Value. It runs in two ways:
 
 - in levels (plan.py, program.py): NumPy computes many nodes with one call, sums of products as
   matrix products. This is the way for arrays, and for numbers if the graph is large and wide.
 - straight through (straight.py): node after node. This is the way for numbers if the graph is small
-  (then soon as a compiled function) or narrow, and for arrays if it is long and narrow: a plan for
-  it would take long to make.
+  or narrow, and for arrays if it is so long and narrow that a plan would take long to make.
 
 A maximum or relu is evaluated anew each time, so a replay takes the branch that its numbers need.
 """
@@ -62,26 +60,20 @@ class Tape:
 
     The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
 
-    - as many entries as wrt has, n: each is a number, or a one-dimensional array of B items. All
-      arrays have one length; a number is the same for all items. The gradient has an entry for
-      each, too: for an array one of shape (B,), for a number a number, summed over the items.
-    - fewer entries: the first is an array of k numbers for the first k leaves, such as a model's
-      parameters; the other n − k are as in the first form. The gradient's first entry has
-      shape (k,). (So k is at least 2: give a single number as a number.)
-    - an array of shape (n,): n numbers. The gradient has shape (n,).
-    - an array of shape (n, B). The gradient has shape (n, B).
+    - as many entries as wrt has, n: each is a number, or an array of B items. A number is the same
+      for all items. The gradient has an entry for each: for an array one of shape (B,), for a
+      number a number, summed over the items.
+    - fewer entries: the first is an array of k ≥ 2 numbers for the first k leaves, such as a model's
+      parameters; the rest is as in the first form. The gradient's first entry has shape (k,).
+    - an array of shape (n,), n numbers, or (n, B). The gradient has the same shape.
 
     Values and gradients equal the engine's, up to 1e-12 of the largest number that goes into them.
-    Where numbers cancel, fewer digits of the result are right, as in the engine. A tie behind a
-    matrix product may fall to either side, as in every library that uses BLAS, since a rounding
-    decides it; each side gives a subgradient. Elsewhere ties and kinks fall as in the engine.
-    Outside an operation's domain the value of an item is nan or inf, and its slope is what the
-    formula gives (1/x for a log). Other items are not affected.
+    A tie behind a matrix product may fall to either side, as in every library that uses BLAS: each
+    gives a subgradient. Other ties and kinks fall as in the engine. Outside an operation's domain
+    the value of an item is nan or inf, and its slope is what the formula gives (1/x for a log).
 
-    Sums of products become matrix products, and this makes a replay fast, if they are running sums,
-    ``w[0] * x[0] + w[1] * x[1] + …``, as ``sum`` makes them. Products that are added in pairs of
-    pairs, from the right or by subtraction, or are scaled first, are computed one kind after
-    another.
+    Running sums of products, ``w[0] * x[0] + w[1] * x[1] + …`` or ``sum``, become matrix products;
+    this makes a replay fast. Other orders of adding are computed one operation after another.
 
     Args:
         J: the root.
@@ -121,9 +113,7 @@ class Tape:
             label = one_line(leaf.label)
             name = f"{label} = {leaf.data}" if label else f"Value({leaf.data})"
             if leaf.parents:
-                raise ValueError(
-                    f"an input of a tape is a leaf; {name} is computed, by {leaf.op}"
-                )
+                raise ValueError(f"an input of a tape is a leaf; {name} is computed, by {leaf.op}")
             if times > 1:
                 raise ValueError(f"{name} occurs {times} times in wrt: give each leaf once")
         self._record = Record(order, wrt)
@@ -150,14 +140,12 @@ class Tape:
 
     def __repr__(self) -> str:
         record = self._record.arranged()
-        counts = np.bincount(record.op[record.op >= 0], minlength=len(record.rows))
-        counted = dict(zip(record.rows, counts.tolist(), strict=True))
+        counts = Counter(record.rows[op] for op in record.op.tolist() if op >= 0)
         rows = dict.fromkeys([*TABLE.values(), *record.rows])
-        kinds = ", ".join(f"{n:,} {row.name}" for row in rows if (n := counted.get(row)))
-        numbers = (len(self), "operation"), (int(record.level.max()), "level"), (
-            len(self._names), "input")  # fmt: skip
-        operations, *rest = (f"{n:,} {what}{'s' * (n != 1)}" for n, what in numbers)
-        return f"Tape({'; '.join([f'{operations}: {kinds}' if kinds else operations, *rest])})"
+        kinds = ", ".join(f"{counts[row]:,} {row.name}" for row in rows if counts[row])
+        operations = _counted(len(self), "operation") + (f": {kinds}" if kinds else "")
+        levels = _counted(int(record.level.max()), "level")
+        return f"Tape({operations}; {levels}; {_counted(len(self._names), 'input')})"
 
     def value(self, xs: Xs) -> Any:
         """J at the inputs: a float, or an array of shape (B,) if an input is an array.
@@ -204,7 +192,7 @@ class Tape:
             return None
 
     def _run_numbers(self, xs: list[float], *, gradient: bool) -> tuple[float, Sequence[float]]:
-        """J and its gradient for plain numbers, straight through."""
+        """J and its gradient for plain numbers; of a small graph soon by compiled functions."""
         if not self._compiled and self._record.operations <= _SMALL:
             self._singles += 1
             if self._singles > _OFTEN:
@@ -231,31 +219,36 @@ class Tape:
             if not inputs.has_items and (is_small or record.arranged().width < _WIDE):
                 J, found = self._run_numbers(inputs.numbers.tolist(), gradient=gradient)
                 return J, np.array(found) + 0.0, rows
-            is_straight = record.arranged().calls > _LONG and record.width < _NARROW
-            numbers_an_item = record.operations if is_straight else self._plan(is_array).sizes[1]
-            most = max(_BLOCK // max(numbers_an_item, _FEW), 1)
-            size = -(-items // -(-items // most)) if items else 1  # blocks of nearly one size
-            for start in range(0, items, size):
+            is_narrow = record.arranged().calls > _LONG and record.width < _NARROW
+            each = record.operations if is_narrow else self._plan(is_array).sizes[1]
+            blocks = -(-items // max(_BLOCK // max(each, _FEW), 1))  # of nearly the same size
+            size = -(-items // max(blocks, 1))
+            for start in range(0, items, max(size, 1)):
                 block = slice(start, min(start + size, items))
-                arrays, row_parts = [x[block] for x in inputs.arrays], list(rows[:, block])
-                if is_straight:
+                arrays, to_fill = [x[block] for x in inputs.arrays], list(rows[:, block])
+                if is_narrow:
                     xs = inputs.merge(inputs.numbers.tolist(), arrays)
-                    value[block], found = self._run_straight(xs, gradient=gradient)
-                    for row, i in zip(row_parts, np.flatnonzero(is_array) if gradient else ()):
-                        np.add(found[i], 0.0, out=row)  # turns −0.0 into 0.0
-                    found = [found[i] for i in np.flatnonzero(~is_array) if gradient]
+                    value[block], every = self._run_straight(xs, gradient=gradient)
+                    if gradient:
+                        for row, i in zip(to_fill, np.flatnonzero(is_array), strict=True):
+                            np.add(every[i], 0.0, out=row)  # turns −0.0 into 0.0
+                        slopes += [every[i] for i in np.flatnonzero(~is_array)]
                 else:
-                    key = is_array.tobytes(), len(value[block])
-                    program = _get(self._programs, key, lambda: Program(self._plan(is_array), key[1]))
-                    found = program.run(
-                        inputs.numbers, arrays, value[block], row_parts if gradient else None
-                    )
-                if gradient:
-                    slopes += found
+                    program = self._program(is_array, block.stop - start)
+                    filled = to_fill if gradient else None
+                    slopes += program.run(inputs.numbers, arrays, value[block], filled)
         return value if inputs.has_items else float(value[0]), slopes, rows
+
+    def _program(self, is_array: Flags, items: int) -> Program:
+        key = is_array.tobytes(), items
+        return _get(self._programs, key, lambda: Program(self._plan(is_array), items))
 
     def _plan(self, is_array: Flags) -> Plan:
         return _get(self._plans, is_array.tobytes(), lambda: Plan(self._record, is_array))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _get(made: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
