@@ -51,7 +51,7 @@ def ways(tape, xs):
         value, rows = np.empty(items), np.empty((len(arrays), items))
         numbers = [x for x in xs if isinstance(x, float)]
         program = Program(Plan(record, is_array), items)
-        of_numbers, of_arrays = iter(program.run(numbers, arrays, value, list(rows))), iter(rows)
+        of_numbers, of_arrays = iter(program.run(numbers, arrays, value, rows)), iter(rows)
         yield (
             value if arrays else value[0],
             [float(next(of_numbers)) if isinstance(x, float) else next(of_arrays) for x in xs],
@@ -391,7 +391,7 @@ def test_a_long_sum_of_numbers_is_added_in_the_engines_order():
     leaves = [Value(0.1 * i) for i in range(300)]
     J = sum(leaves[1:], leaves[0])
     program = Program(Plan(Record(topological_order(J), leaves), np.zeros(300, bool)), 1)
-    program.run([leaf.data for leaf in leaves], [], value := np.empty(1))
+    program.run([leaf.data for leaf in leaves], [], value := np.empty(1), [])
     assert value[0] == J.data
 
 

@@ -16,6 +16,7 @@ each node. Nodes that are computed together stand side by side, so most calls wo
 
 from __future__ import annotations
 
+import operator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,10 +30,6 @@ Row: TypeAlias = tuple[int, int]  # the id of a buffer, and a place in it
 
 class Layout:
     """Where the numbers of nodes stand. Inputs and constants have places from the start.
-
-    Args:
-        record: the graph.
-        is_array: which inputs vary from item to item.
 
     Attributes:
         varying: which nodes vary from item to item.
@@ -61,16 +58,11 @@ class Layout:
 class Builder(Calls):
     """The buffers and calls of a program, while it is made.
 
-    Args:
-        layout: where the numbers of nodes stand.
-        items: how many items there are.
-
     Attributes:
         values: the values of nodes that do not vary (n,), and of those that vary (n, items).
         adjoints: their adjoints, in the same form.
         cleared: the adjoints that start at 0: which of the two buffers, and where.
         plus: which nodes cannot be −0.0, if no input is.
-        rows: the rows of single nodes, as calls use them.
     """
 
     def __init__(self, layout: Layout, items: int) -> None:
@@ -84,16 +76,18 @@ class Builder(Calls):
         self.cleared: list[tuple[int, Places]] = []
         self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)
         self.plus[self.record.inputs[self.record.inputs >= 0]] = True
-        self.rows: dict[Row, Floats] = {}
+        self._rows: dict[Row, Floats] = {}
         self._shared = {id(x): np.zeros(len(x), bool) for x in (*self.values, *self.adjoints)}
         self._written = np.zeros(uniform, bool), np.zeros(varied, bool)  # the adjoints
         # Adjoints of single nodes that are not in their rows yet: a number, or ±1 · an array.
         root = len(self.record.op) - 1
         self._waiting: dict[int, Any] = {root: 1.0 if self.varying[root] else float(items)}
 
-    def is_shared(self, row: Row) -> bool:
-        """Whether a call uses a row together with others."""
-        return bool(self._shared[row[0]][row[1]])
+    def rows_used_alone(self) -> dict[Row, Floats]:
+        """The varying rows that calls use by themselves only."""
+        varying = id(self.values[1]), id(self.adjoints[1])
+        alone = ((row, x) for row, x in self._rows.items() if row[0] in varying)
+        return {row: x for row, x in alone if not self._shared[row[0]][row[1]]}
 
     def look_up(self, nodes: Places, *, adjoints: bool = False) -> Floats | WaitingCall:
         """The values of nodes, in the shape of ``nodes``, then the items if they vary."""
@@ -120,15 +114,15 @@ class Builder(Calls):
         """The places of a buffer as a view, if they lie at even distances."""
         if places.shape == (1,):
             place = int(places[0])
-            return self.rows.setdefault((id(buffer), place), buffer[place : place + 1])
+            return self._rows.setdefault((id(buffer), place), buffer[place : place + 1])
         self._shared[id(buffer)][places] = True
         first, stride = int(places.flat[0]), buffer.strides[0]
         steps = [
             int(places.take(1, axis).flat[0]) - first if size > 1 else 0
             for axis, size in enumerate(places.shape)
         ]
-        index = np.ogrid[tuple(slice(size) for size in places.shape)]
-        if (first + sum(k * step for k, step in zip(index, steps, strict=True)) != places).any():
+        index = np.indices(places.shape, sparse=True)
+        if not np.array_equal(sum(map(operator.mul, index, steps), start=first), places):
             return None
         shape, strides = (*places.shape, *buffer.shape[1:]), [step * stride for step in steps]
         return np.ndarray(shape, float, buffer, first * stride, (*strides, *buffer.strides[1:]))

@@ -35,7 +35,7 @@ class Record:
     Attributes:
         rows: the rows of its operations; their codes are their places here.
         op: the code of each node's row; -1 for a leaf, -2 for a number in a formula.
-        operand: the places of the first operands of all nodes, of the second ones, and so on; or -1.
+        operand: the places of all first operands, of all second ones, and so on; or -1.
         data: the present values of constants, and of what is computed from constants alone.
         inputs: the places of wrt; -1 for a leaf that the graph does not have.
         live: whether the node depends on an input.
@@ -71,7 +71,9 @@ class Record:
         if any(leaf._row is CONSTANT for leaf in wrt):
             for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
-        self._more = {i: self.operand[2 : arity[i], i].tolist() for i in np.flatnonzero(arity > 2)}
+        self._more = {
+            i: self.operand[2 : arity[i], i].tolist() for i in np.flatnonzero(arity > 2).tolist()
+        }
         self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
         self.live = self.reached_by(self.inputs)
@@ -119,11 +121,9 @@ class Record:
         level, inside, more = [0] * (len(self.op) + 1), self.inside.tobytes(), self._more
         for i, x, y in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
             before = level[x] - inside[x]
-            if level[y] > before:
-                before = level[y]
+            level[i] = 1 + (level[y] if level[y] > before else before)
             if i in more:
-                before = max(before, *(level[z] for z in more[i]))
-            level[i] = before + 1
+                level[i] = max(level[i], *(1 + level[z] for z in more[i]))
         self.level = np.array(level[:-1], np.int32)
 
     def _find_sums(self) -> None:

@@ -6,15 +6,14 @@
 - ``Product``: many sums of products, as one matrix product. This is where a network is found in a
   graph of scalars, and where the speed comes from.
 
-A plan makes the steps. ``arrange`` gives the nodes of a step places, in an order in which most
-operands are slices; ``forward`` adds the calls that compute the values, ``backward`` those that hand
-the adjoints on to the operands.
+A plan makes the steps and arranges their nodes; then they add their calls to a builder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,23 @@ from tinygrad_margin.tape.calls import Result, WaitingCall, array_of, filling
 from tinygrad_margin.tape.record import Record
 
 
-class Each:
+class Step:
+    """Nodes that are computed together."""
+
+    def arrange(self, layout: Layout) -> None:
+        """Give the nodes places, in an order in which most operands are slices."""
+        raise NotImplementedError
+
+    def forward(self, builder: Builder) -> None:
+        """Add the calls that compute the values."""
+        raise NotImplementedError
+
+    def backward(self, builder: Builder) -> None:
+        """Add the calls that hand the adjoints on to the operands."""
+        raise NotImplementedError
+
+
+class Each(Step):
     """One operation for many nodes of one level."""
 
     def __init__(self, nodes: Places, record: Record) -> None:
@@ -50,9 +65,10 @@ class Each:
         builder.plus[self.nodes] = isinstance(value, Result) and value.is_plus
         builder.write(builder.read(self.nodes), value)
 
-    def _slopes(self, builder: Builder) -> tuple[Any, ...]:
+    def _slopes(self, builder: Builder) -> Sequence[Any]:
         out = Result(builder, builder.look_up(self.nodes))
-        return self.row.partials(builder.m, *self._arguments(builder), out)
+        found: Sequence[Any] = self.row.partials(builder.m, *self._arguments(builder), out)
+        return found
 
     def backward(self, builder: Builder) -> None:
         upstream = builder.adjoint(self.nodes)
@@ -73,16 +89,16 @@ class Own(Each):
         value = partial(on_arrays(self.row)[0], None)
         builder.add(filling(value), *operands, out=builder.read(self.nodes))
 
-    def _slopes(self, builder: Builder) -> tuple[Any, ...]:
+    def _slopes(self, builder: Builder) -> Sequence[Any]:
         operands = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
         out = builder.read(self.nodes)
         slopes = builder.temporary((self.row.arity, *out.shape))
         partials = partial(on_arrays(self.row)[1], None)
         builder.add(filling(partials), *operands, out, out=slopes)
-        return tuple(Result(builder, slope) for slope in slopes)
+        return [Result(builder, slope) for slope in slopes]
 
 
-class Sums:
+class Sums(Step):
     """Many sums with the same number of terms, of which the same vary."""
 
     def __init__(self, nodes: Places, terms: Places) -> None:
@@ -120,7 +136,7 @@ def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
     out[...] = np.add.accumulate(x, axis)[-1]
 
 
-class Product:
+class Product(Step):
     """Sums of products as a matrix product: out[r, l] = Σₖ left[l, k] · right[r, k] + rest[r, l].
 
     Only ``right`` may vary with the items; if ``right`` does not, a term of ``rest`` may.
@@ -160,21 +176,17 @@ class Product:
             builder.hand_on(each, Result(builder, upstream))
         if self.varying and not self.right_varies:
             upstream = array_of(builder.total(upstream, 2))
-
         if builder.record.live[self.right].any():
             one, two = (left.T, upstream) if self.right_varies else (upstream, left)
             is_outer = self.right_varies and len(self.left) == 1  # then multiplying is much faster
             times = np.multiply if is_outer else np.matmul
-            x = WaitingCall(builder, times, [one, two], right.shape)
+            x: Any = WaitingCall(builder, times, [one, two], right.shape)
             builder.hand_on(self.right, Result(builder, x))
         if builder.record.live[self.left].any():
             if self.right_varies:
                 shape = len(right), *left.shape
-                x: Any = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
+                x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
                 x = array_of(x)[0] if len(right) == 1 else builder.total(x, 0)
             else:
                 x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
             builder.hand_on(self.left, Result(builder, x))
-
-
-Step: TypeAlias = Each | Sums | Product

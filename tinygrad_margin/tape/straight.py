@@ -12,23 +12,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.ops import FLOATS, Primitive
 from tinygrad_margin.tape.arrays import ARRAYS, Function, on_arrays
 from tinygrad_margin.tape.record import Record
-from tinygrad_margin.views.source import Functions, Source
+from tinygrad_margin.views.source import ATOM, Functions, Source
 
 
 class Straight:
-    """A record that runs node by node, on numbers or on arrays of items.
-
-    Args:
-        record: the graph.
-    """
+    """A record that runs node by node, on numbers or on arrays of items."""
 
     def __init__(self, record: Record) -> None:
         self._record, nodes = record, np.flatnonzero((record.op >= 0) & record.live)
@@ -75,7 +72,7 @@ class Straight:
         for i, op, operands in reversed(self._nodes):
             upstream, adjoints[i] = adjoints[i], None
             slopes = fixed[op] or functions[op][1](m, *map(value_of, operands), values[i])
-            for j, slope in zip(operands, slopes):
+            for j, slope in zip(operands, slopes, strict=True):
                 if live[j]:
                     so_far, flow = adjoints[j], upstream * slope
                     adjoints[j] = flow if so_far is None else so_far + flow
@@ -84,45 +81,37 @@ class Straight:
 
 def compiled(record: Record) -> tuple[Function, Function]:
     """J, and J with its gradient, as compiled Python functions of numbers."""
-    m, names = Functions(Source), list[Source]()
-    known: dict[str, Any] = {"m": FLOATS, **{f"row{i}": row for i, row in enumerate(record.rows)}}
-    inputs = {place: f"x{i}" for i, place in enumerate(record.inputs.tolist()) if place >= 0}
-    forward, backward = list[str](), list[str]()
-    for i, op in enumerate(record.op.tolist()):
-        name = inputs.get(i, f"v{i}")
-        names.append(Source(name))
-        if not record.live[i]:
-            known[name] = float(record.data[i])
-        elif op >= 0:
-            operands, row = [names[j] for j in record.operands(i)], record.rows[op]
-            text = f"row{op}.value(m, {_comma_separated(operands)})"  # a user's own function
-            if row.is_builtin:
-                text = Source.of(row.value(m, *operands)).text
-            forward.append(f" {name} = {text}")
-    root = len(names) - 1
-    backward.append(f" g{root} = 1.0")
-    begun = {root}  # the nodes with an adjoint
-    for i in np.flatnonzero((record.op >= 0) & record.live).tolist()[::-1]:
-        op, places = record.op[i], record.operands(i)
-        operands, row = [*(names[j] for j in places), names[i]], record.rows[op]
+    lines: list[str] = []
+
+    class Line(Source):
+        """The name of a number. One that is computed gets a line, and a name."""
+
+        def __init__(self, text: str, level: int = ATOM) -> None:
+            if level != ATOM or "(" in text:
+                lines.append(f" v{len(lines)} = {text}")
+                text = f"v{len(lines) - 1}"
+            super().__init__(text)
+
+    def functions(op: int, row: Primitive) -> tuple[Function, Function]:
         if row.is_builtin:
-            partials = row.partials(m, *operands)
-        else:
-            backward.append(f" p{i} = row{op}.partials(m, {_comma_separated(operands)})")
-            partials = tuple(Source(f"p{i}[{k}]") for k in range(len(places)))
-        for j, slope in zip(places, partials, strict=True):
-            if record.live[j]:
-                sign = "+=" if j in begun else "="
-                begun.add(j)
-                backward.append(f" g{j} {sign} {(Source(f'g{i}') * slope).text}")
-    given = ", ".join(f"x{i}" for i in range(len(record.inputs)))
-    slopes = ", ".join(f"g{i}" if i in begun else "0.0" for i in record.inputs.tolist())
-    value = [f"def value({given}):", *forward, f" return {names[root].text}"]
-    both = [f"def value_and_grad({given}):", *forward, *backward,
-            f" return {names[root].text}, [{slopes}]"]  # fmt: skip
-    exec("\n".join([*value, *both]), known)
+            return row.value, row.partials
+        call = Functions(Line, f"row{op}.")  # a user's functions are called, not written down
+        return lambda _, *xs: call.value(m, *xs), lambda _, *xs: [
+            Line(f"{name}[{k}]") for name in [call.partials(m, *xs).text] for k in range(row.arity)
+        ]
+
+    m, of_rows = Line("m"), [functions(op, row) for op, row in enumerate(record.rows)]
+    known: dict[str, Any] = {"m": FLOATS, "inf": math.inf, "nan": math.nan}
+    known |= {f"row{op}": row for op, row in enumerate(record.rows)}
+    names = [f"x{i}" for i in range(len(record.inputs))]
+    for function in ("value", "value_and_grad"):
+        values, xs = record.data.tolist(), [Line(name) for name in names]
+        both = function == "value_and_grad"
+        J, slopes = Straight(record)._run(Functions(Line), of_rows, values, xs, 1.0, both)
+        found = f"[{', '.join(Line.of(slope).text for slope in slopes)}]"
+        result = Line.of(J).text + (f", {found}" if both else "")
+        exec(
+            "\n".join([f"def {function}({', '.join(names)}):", *lines, f" return {result}"]), known
+        )
+        lines.clear()
     return known["value"], known["value_and_grad"]
-
-
-def _comma_separated(names: Sequence[Source]) -> str:
-    return ", ".join(name.text for name in names)

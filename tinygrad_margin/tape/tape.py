@@ -230,13 +230,14 @@ class Tape:
                     xs = inputs.merge(inputs.numbers.tolist(), arrays)
                     value[block], every = self._run_straight(xs, gradient=gradient)
                     if gradient:
-                        for row, i in zip(to_fill, np.flatnonzero(is_array), strict=True):
+                        for row, i in zip(to_fill, is_array.nonzero()[0].tolist(), strict=True):
                             np.add(every[i], 0.0, out=row)  # turns −0.0 into 0.0
-                        slopes += [every[i] for i in np.flatnonzero(~is_array)]
+                        slopes += [every[i] for i in (~is_array).nonzero()[0].tolist()]
                 else:
                     program = self._program(is_array, block.stop - start)
-                    filled = to_fill if gradient else None
-                    slopes += program.run(inputs.numbers, arrays, value[block], filled)
+                    slopes += program.run(
+                        inputs.numbers, arrays, value[block], to_fill, gradient=gradient
+                    )
         return value if inputs.has_items else float(value[0]), slopes, rows
 
     def _program(self, is_array: Flags, items: int) -> Program:
