@@ -29,13 +29,12 @@ Row: TypeAlias = tuple[int, int]  # the id of a buffer, and a place in it
 
 
 class Layout:
-    """Where the numbers of nodes stand. Inputs and constants have places from the start.
+    """Where the numbers of nodes stand: inputs first, then constants, then what is placed.
 
     Attributes:
         varying: which nodes vary from item to item.
         slot: the place of each node among those that do not vary, or among those that vary.
-        sizes: how many places there are of either kind.
-        inputs: how many of them are inputs, which come first.
+        sizes, inputs: how many places there are of either kind, and how many inputs.
     """
 
     def __init__(self, record: Record, is_array: Flags) -> None:
@@ -59,8 +58,7 @@ class Builder(Calls):
     """The buffers and calls of a program, while it is made.
 
     Attributes:
-        values: the values of nodes that do not vary (n,), and of those that vary (n, items).
-        adjoints: their adjoints, in the same form.
+        values, adjoints: those of nodes that do not vary (n,), and of those that vary (n, items).
         cleared: the adjoints that start at 0: which of the two buffers, and where.
         plus: which nodes cannot be −0.0, if no input is.
     """

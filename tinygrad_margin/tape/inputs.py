@@ -20,17 +20,12 @@ from tinygrad_margin.tape.arrays import Floats
 
 
 class Inputs:
-    """The inputs of one replay, sorted into numbers and arrays.
-
-    Args:
-        names: what the inputs are called in error messages.
-        xs: the inputs, in one of the forms that Tape describes.
+    """The inputs of one replay, in one of the forms that Tape describes.
 
     Attributes:
-        is_array: for each input, whether it has items.
-        numbers: the inputs that are numbers.
-        arrays: the others.
-        has_items: whether there is an array among them.
+        is_array: for each input, whether it is an array of items.
+        numbers, arrays: the inputs of either kind.
+        has_items: whether there are arrays.
         items: how many items there are; 1 without arrays.
     """
 
@@ -47,10 +42,9 @@ class Inputs:
             self.has_items, self.items = x.ndim == 2, x.shape[1] if x.ndim == 2 else 1
             return
         if isinstance(xs, (str, bytes)) or not isinstance(xs, Sequence):
-            raise TypeError(
-                f"a tape takes a sequence of inputs; got {type(xs).__name__} {xs!r:.60}"
-            )
-        entries, first = list(xs), np.empty(0)
+            given = f"{type(xs).__name__} {xs!r:.60}"
+            raise TypeError(f"a tape takes a sequence of inputs; got {given}")
+        entries, first, rest = list(xs), np.empty(0), list[float]()
         if len(entries) < n and entries and _is_array(entries[0]):
             first = _as_array("the first entry", entries.pop(0), (1,))
             self._ahead = n - len(entries)
@@ -61,9 +55,7 @@ class Inputs:
                 )
         if self._ahead + len(entries) != n:
             raise ValueError(_wrong_count(names, len(entries)))
-        rest: list[float] = []
-        self.arrays = []
-        self.is_array = np.zeros(n, bool)
+        self.arrays, self.is_array = [], np.zeros(n, bool)
         for i, entry in enumerate(entries, self._ahead):
             if type(entry) is float:
                 rest.append(entry)
@@ -100,7 +92,7 @@ def _is_array(entry: Any) -> bool:
 
 
 def _as_array(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
-    """A contiguous array of real numbers, with one of these numbers of dimensions."""
+    """A contiguous array of real numbers, in one of these dimensions."""
     if type(x) is np.ndarray and x.dtype == float and x.ndim in dimensions:
         return np.ascontiguousarray(x)
     try:
@@ -123,7 +115,6 @@ def _as_array(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
 
 
 def _wrong_count(names: list[str], count: int) -> str:
-    """The message for a wrong number of inputs."""
     known = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
     inputs = "1 input" if len(names) == 1 else f"{len(names):,} inputs"
     return f"the tape has {inputs} ({known}); got {count}"

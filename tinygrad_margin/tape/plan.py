@@ -8,7 +8,7 @@
     >>> [type(step).__name__ for step in plan.steps]    # two layers, and relu and tanh
     ['Product', 'Each', 'Product', 'Each']
 
-Nodes of one operation at one level are one step. Long sums of one length are one step. Sums whose
+Nodes of one operation at one level are one step, and so are long sums of one length. Sums whose
 products pair the same list of weights, or the same list of activations, are a matrix product.
 """
 
@@ -31,12 +31,7 @@ _WORTH = 16  # multiplications; a matrix product of fewer is not worth it
 class Plan(Layout):
     """The steps that compute a graph, and the places of its nodes, for one choice of array inputs.
 
-    Args:
-        record: the graph.
-        is_array: which inputs vary from item to item.
-
-    Attributes:
-        steps: what is computed together, in order.
+    ``steps`` are in order.
     """
 
     def __init__(self, record: Record, is_array: Flags) -> None:
@@ -106,14 +101,13 @@ class Plan(Layout):
         lists = left[cells[0]], right[cells[:, 0]]
         if cells.size * lists[0].shape[1] < _WORTH:
             return None
-        flags = [self.varying[each] for each in lists]
-        is_mixed = any(x.any() and not x.all() for x in flags)
-        if is_mixed or (flags[0].all() and flags[1].all()):
-            return None
         others = [column[cells] for column in rest.T]
-        if any(len(set(self.varying[each].flat)) > 1 for each in others):
+        left_varies, right_varies, *vary = (set(self.varying[x].flat) for x in (*lists, *others))
+        if any(len(each) > 1 for each in (left_varies, right_varies, *vary)):
             return None
-        if flags[0].all():  # the list that varies comes second
+        if left_varies == right_varies and {True} in (left_varies, *vary):
+            return None
+        if left_varies == {True}:  # the list that varies comes second
             return Product(sums[cells].T, lists[1], lists[0], [each.T for each in others])
         return Product(sums[cells], lists[0], lists[1], others)
 
@@ -132,7 +126,7 @@ def _groups(*keys: npt.NDArray[Any]) -> list[Places]:
 def _full_grids(left: Places, right: Places) -> list[Places]:
     """Which pairs (left, right) make up full grids: for each, the pairs' places, right × left.
 
-    In a grid with gaps, a matrix product would multiply what the graph does not: inf · 0 is nan.
+    In a grid with gaps, a matrix product would combine what never meets in the graph.
     """
     order = np.lexsort((left, right))
     met: dict[bytes, list[Places]] = defaultdict(list)

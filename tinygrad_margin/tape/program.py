@@ -1,13 +1,13 @@
 """A plan as a list of NumPy calls on fixed buffers, for one number of items.
 
 >>> from tinygrad_margin.engine import Value, topological_order
-    >>> from tinygrad_margin.tape.record import Record
-    >>> x = Value(3.0)
-    >>> plan = Plan(Record(topological_order(x * x + 1.0), [x]), np.array([True]))
-    >>> value, slopes = np.empty(2), np.empty((1, 2))
-    >>> _ = Program(plan, items=2).run([], [np.array([1.0, 2.0])], value, slopes)
-    >>> value, slopes
-    (array([2., 5.]), array([[2., 4.]]))
+>>> from tinygrad_margin.tape.record import Record
+>>> x = Value(3.0)
+>>> plan = Plan(Record(topological_order(x * x + 1.0), [x]), np.array([True]))
+>>> value, slopes = np.empty(2), np.empty((1, 2))
+>>> _ = Program(plan, items=2).run([], [np.array([1.0, 2.0])], value, slopes)
+>>> value, slopes
+(array([2., 5.]), array([[2., 4.]]))
 """
 
 from __future__ import annotations

@@ -25,12 +25,9 @@ CONSTANT_CODE = -2  # a number in a formula
 
 
 class Record:
-    """A graph as arrays, with a place for each node, operands first.
+    """A graph as arrays, with a place for each node, in topological order.
 
-    Args:
-        order: the graph, in topological order.
-        wrt: the leaves that are inputs. A number in a formula may be one; if it is an exponent or
-            a base, its slope is computed then, too.
+    An input may also be a number in a formula. If it is an exponent or a base, it has a slope then.
 
     Attributes:
         rows: the rows of its operations; their codes are their places here.

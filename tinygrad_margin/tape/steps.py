@@ -6,14 +6,15 @@
 - ``Product``: many sums of products, as one matrix product. This is where a network is found in a
   graph of scalars, and where the speed comes from.
 
-A plan makes the steps and arranges their nodes; then they add their calls to a builder.
+``arrange`` gives the nodes places, in an order in which most operands are slices. ``forward`` adds
+the calls that compute the values, ``backward`` those that hand the adjoints on to the operands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,23 +24,7 @@ from tinygrad_margin.tape.calls import Result, WaitingCall, array_of, filling
 from tinygrad_margin.tape.record import Record
 
 
-class Step:
-    """Nodes that are computed together."""
-
-    def arrange(self, layout: Layout) -> None:
-        """Give the nodes places, in an order in which most operands are slices."""
-        raise NotImplementedError
-
-    def forward(self, builder: Builder) -> None:
-        """Add the calls that compute the values."""
-        raise NotImplementedError
-
-    def backward(self, builder: Builder) -> None:
-        """Add the calls that hand the adjoints on to the operands."""
-        raise NotImplementedError
-
-
-class Each(Step):
+class Each:
     """One operation for many nodes of one level."""
 
     def __init__(self, nodes: Places, record: Record) -> None:
@@ -98,7 +83,7 @@ class Own(Each):
         return [Result(builder, slope) for slope in slopes]
 
 
-class Sums(Step):
+class Sums:
     """Many sums with the same number of terms, of which the same vary."""
 
     def __init__(self, nodes: Places, terms: Places) -> None:
@@ -136,10 +121,10 @@ def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
     out[...] = np.add.accumulate(x, axis)[-1]
 
 
-class Product(Step):
+class Product:
     """Sums of products as a matrix product: out[r, l] = Σₖ left[l, k] · right[r, k] + rest[r, l].
 
-    Only ``right`` may vary with the items; if ``right`` does not, a term of ``rest`` may.
+    ``left`` is the same for all items, and so is ``rest`` unless ``right`` varies.
     """
 
     def __init__(self, grid: Places, left: Places, right: Places, rest: list[Places]) -> None:
@@ -151,42 +136,36 @@ class Product(Step):
         self.right, self.left = self.right[rows], self.left[columns]
         self.rest = [each[rows][:, columns] for each in self.rest]
         self.grid = self.grid[rows][:, columns]
-        self.varying = bool(layout.varying[self.grid[0, 0]])
-        self.right_varies = bool(layout.varying[self.right.flat[0]])
+        self.varying = bool(layout.varying[self.right.flat[0]])
         layout.place(self.grid.ravel(), varying=self.varying)
 
     def forward(self, builder: Builder) -> None:
         out = builder.read(self.grid)
         left, right = builder.read(self.left), builder.read(self.right)
-        if self.right_varies:  # (l, k) times (r, k, items)
-            builder.add(np.matmul, left, right, out=out)
-        elif self.varying:
-            same = builder.temporary(self.grid.shape)
-            builder.add(np.matmul, right, left.T, out=same)
-            builder.write(out, same[..., None])
-        else:
-            builder.add(np.matmul, right, left.T, out=out)
+        one, two = (left, right) if self.varying else (right, left.T)  # (l, k) by (r, k, items)
+        builder.add(np.matmul, one, two, out=out)
         for each in self.rest:
             builder.add(np.add, out, builder.operand(each, varying=self.varying), out=out)
 
     def backward(self, builder: Builder) -> None:
-        upstream: Any = builder.upstream(self.grid)
+        upstream = builder.upstream(self.grid)
         left, right = builder.read(self.left), builder.read(self.right)
         for each in self.rest:
             builder.hand_on(each, Result(builder, upstream))
-        if self.varying and not self.right_varies:
-            upstream = array_of(builder.total(upstream, 2))
         if builder.record.live[self.right].any():
-            one, two = (left.T, upstream) if self.right_varies else (upstream, left)
-            is_outer = self.right_varies and len(self.left) == 1  # then multiplying is much faster
+            one, two = (left.T, upstream) if self.varying else (upstream, left)
+            is_outer = self.varying and len(self.left) == 1  # then multiplying is much faster
             times = np.multiply if is_outer else np.matmul
             x: Any = WaitingCall(builder, times, [one, two], right.shape)
             builder.hand_on(self.right, Result(builder, x))
         if builder.record.live[self.left].any():
-            if self.right_varies:
+            if self.varying:
                 shape = len(right), *left.shape
                 x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
                 x = array_of(x)[0] if len(right) == 1 else builder.total(x, 0)
             else:
                 x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
             builder.hand_on(self.left, Result(builder, x))
+
+
+Step: TypeAlias = Each | Sums | Product

@@ -61,9 +61,9 @@ class Straight:
         for place, x in zip(self._inputs, xs, strict=True):
             if place >= 0:
                 values[place] = x
-        value_of = values.__getitem__
+        get, value_of, partials_of = values.__getitem__, *zip(*functions, strict=True)
         for i, op, operands in self._nodes:
-            values[i] = functions[op][0](m, *map(value_of, operands))
+            values[i] = value_of[op](m, *map(get, operands))
         if not gradient:
             return values[-1], []
         live, fixed = self._live, [row.slopes for row in self._record.rows]
@@ -71,8 +71,8 @@ class Straight:
         adjoints[-1] = start
         for i, op, operands in reversed(self._nodes):
             upstream, adjoints[i] = adjoints[i], None
-            slopes = fixed[op] or functions[op][1](m, *map(value_of, operands), values[i])
-            for j, slope in zip(operands, slopes, strict=True):
+            slopes = fixed[op] or partials_of[op](m, *map(get, operands), values[i])
+            for j, slope in zip(operands, slopes):  # noqa: B905 (strict=True takes time)
                 if live[j]:
                     so_far, flow = adjoints[j], upstream * slope
                     adjoints[j] = flow if so_far is None else so_far + flow

@@ -63,8 +63,8 @@ class Tape:
     - as many entries as wrt has, n: each is a number, or an array of B items. A number is the same
       for all items. The gradient has an entry for each: for an array one of shape (B,), for a
       number a number, summed over the items.
-    - fewer entries: the first is an array of k ≥ 2 numbers for the first k leaves, such as a model's
-      parameters; the rest is as in the first form. The gradient's first entry has shape (k,).
+    - fewer entries: the first is an array of k ≥ 2 numbers for the first k leaves, such as the
+      parameters of a model; the rest as before. The gradient's first entry has shape (k,).
     - an array of shape (n,), n numbers, or (n, B). The gradient has the same shape.
 
     Values and gradients equal the engine's, up to 1e-12 of the largest number that goes into them.
@@ -90,15 +90,6 @@ class Tape:
         Tape(2 operations: 1 mul, 1 tanh; 2 levels; 2 inputs)
         >>> tape.value([0.5, 0.0])
         0.0
-        >>> print(tape.listing())
-        w = xs[0]
-        x = xs[1]
-        v₁ = w × x
-        J = tanh(v₁)
-        ∂J/∂J = 1
-        ∂J/∂v₁ = ∂J/∂J · (1 − J · J)
-        ∂J/∂x = ∂J/∂v₁ · w
-        ∂J/∂w = ∂J/∂v₁ · x
     """
 
     def __init__(self, J: Value, wrt: Sequence[Value]) -> None:
@@ -160,14 +151,7 @@ class Tape:
         return self._replay(Inputs(self._names, xs), gradient=False)[0]
 
     def value_and_grad(self, xs: Xs) -> tuple[Any, Any]:
-        """J and its gradient at the inputs.
-
-        Returns:
-            J as ``value`` gives it; and the gradient in the form of the inputs.
-
-        Raises:
-            TypeError, ValueError: as ``value``.
-        """
+        """J as ``value`` gives it, and its gradient in the form of the inputs."""
         numbers = self._plain_numbers(xs)
         if numbers is not None:
             J, slopes = self._run_numbers(numbers, gradient=True)
