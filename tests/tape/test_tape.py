@@ -540,7 +540,7 @@ def test_a_listing_names_every_input():
     lines = Tape(x * 2, [y, x, Value(1.0)]).listing().splitlines()
     assert lines == [
         "y = xs[0]", "v₁ = xs[2]", "v₂ = xs[1]", "J = v₂ × 2", "∂J/∂J = 1", "∂J/∂v₂ = ∂J/∂J · 2",
-        "∂J/∂y = 0", "∂J/∂v₁ = 0",
+        "∂J/∂v₁ = 0", "∂J/∂y = 0",
     ]  # fmt: skip
     lines = Tape(x * 2, [x, x._b or Value(2.0, "xs[0]")]).listing().splitlines()
     assert "xs[0]′ = xs[1]" in lines

@@ -41,11 +41,10 @@ class Layout:
         self.record = record.arranged()
         self.varying = record.reached_by(record.inputs[is_array])
         self.slot: Places = np.full(len(record.op), -1, np.int32)
-        self.inputs = int((~is_array).sum()), int(is_array.sum())
-        self.sizes = list(self.inputs)
-        for nodes in (record.inputs[~is_array], record.inputs[is_array]):
-            places = np.flatnonzero(nodes >= 0)
-            self.slot[nodes[places]] = places
+        self.sizes = [0, 0]
+        self.place(record.inputs[~is_array], varying=False)
+        self.place(record.inputs[is_array], varying=True)
+        self.inputs = tuple(self.sizes)
         self.place(np.flatnonzero(~record.live), varying=False)
 
     def place(self, nodes: Places, *, varying: bool) -> None:
@@ -73,7 +72,7 @@ class Builder(Calls):
         self.values[0][self._slot[constants]] = self.record.data[constants]
         self.cleared: list[tuple[int, Places]] = []
         self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)
-        self.plus[self.record.inputs[self.record.inputs >= 0]] = True
+        self.plus[self.record.inputs] = True
         self._rows: dict[Row, Floats] = {}
         self._shared = {id(x): np.zeros(len(x), bool) for x in (*self.values, *self.adjoints)}
         self._written = np.zeros(uniform, bool), np.zeros(varied, bool)  # the adjoints
@@ -158,8 +157,9 @@ class Builder(Calls):
             self._hand_on_to_one(nodes, contribution)
             return
         self._write_adjoints(nodes)
-        if isinstance(contribution, Result):
-            x = contribution.plain()
+        x: Any = contribution
+        if isinstance(x, Result):
+            x = x.plain()
         else:
             x = np.full((*places.shape, self.items) if kind else places.shape, contribution)
         places, x = self._combined(places, x)

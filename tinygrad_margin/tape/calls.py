@@ -170,10 +170,10 @@ class Result:
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Result:
-        return self + -other
+        return self.__add__(-other)
 
     def __rsub__(self, other: Any) -> Result:
-        return -self + other
+        return self.__neg__().__add__(other)
 
     def __mul__(self, other: Any) -> Result:
         if not isinstance(other, Result):

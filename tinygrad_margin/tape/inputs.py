@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -104,8 +103,6 @@ def _as_array(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
             f"{name} has a mask, and a tape computes every item; leave masked items out with "
             "x.compressed(), or put nan in their place with x.filled(np.nan)"
         )
-    if found.dtype.kind == "O" and all(isinstance(item, Real) for item in found.flat):
-        found = np.array([as_number(item, name) for item in found.flat]).reshape(found.shape)
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got an array of {found.dtype}")
     if found.ndim not in dimensions:

@@ -18,19 +18,12 @@ from tinygrad_margin.views.notation import number
 from tinygrad_margin.views.source import ATOM, PRODUCT, SUM, Functions, Source
 
 
-def listing(record: Record, labels: dict[int, str], names: list[str]) -> str:
-    """The text for a graph, with the labels of nodes, by place, and the names of the inputs."""
-    graph = _rebuilt(record, labels)
-    places, live = record.inputs.tolist(), record.live.tolist()
-    inputs = {graph[place]: f"xs[{i}]" for i, place in enumerate(places) if place >= 0}
-    unused = {}  # inputs that the graph does not have
-    for i, name in enumerate(names):
-        if places[i] < 0:
-            unused[Value(0.0, "" if name == f"xs[{i}]" else name)] = f"xs[{i}]"
-    name_of = node_names([*unused, *graph])
+def listing(record: Record) -> str:
+    """The text for a graph."""
+    graph, live, lines = _rebuilt(record), record.live.tolist(), list[str]()
+    inputs = {graph[place]: f"xs[{i}]" for i, place in enumerate(record.inputs.tolist())}
+    name_of = node_names(graph)
     name_of = {node: f"{x}′" if x.startswith("xs[") else x for node, x in name_of.items()}
-    J = name_of[graph[-1]]
-    lines = [f"{name_of[leaf]} = {entry}" for leaf, entry in unused.items()]
     for node in graph:
         if node in inputs:
             lines.append(f"{name_of[node]} = {inputs[node]}")
@@ -41,14 +34,14 @@ def listing(record: Record, labels: dict[int, str], names: list[str]) -> str:
     contributions: dict[Value, list[Source]] = {node: [] for node in graph}
     contributions[graph[-1]].append(_Text("1"))
     for node in (node for node, is_live in zip(graph[::-1], live[::-1], strict=True) if is_live):
-        adjoint = f"∂{J}/∂{name_of[node]}"
+        adjoint = f"∂{name_of[graph[-1]]}/∂{name_of[node]}"
         lines.append(f"{adjoint} = {_sum(contributions[node])}")
         for parent, slope in zip(node.parents, _slopes(node, name_of), strict=True):
             contributions[parent].append(_Text(adjoint) * slope)
-    return "\n".join([*lines, *(f"∂{J}/∂{name_of[leaf]} = 0" for leaf in unused)])
+    return "\n".join(lines)
 
 
-def _rebuilt(record: Record, labels: dict[int, str]) -> list[Value]:
+def _rebuilt(record: Record) -> list[Value]:
     """The recorded graph as Values, operands first."""
     nodes: list[Value] = []
     for i, op in enumerate(record.op.tolist()):
@@ -57,8 +50,8 @@ def _rebuilt(record: Record, labels: dict[int, str]) -> list[Value]:
             nodes.append(make_node(record.rows[op], operands, float(record.data[i])))
         else:
             nodes.append(Value(record.data[i]))
-        if i in labels:
-            nodes[i].label = labels[i]
+        if i in record.labels:
+            nodes[i].label = record.labels[i]
         if op == CONSTANT_CODE and i not in record.inputs:
             nodes[i]._row = CONSTANT
     return nodes
@@ -66,7 +59,7 @@ def _rebuilt(record: Record, labels: dict[int, str]) -> list[Value]:
 
 def _sum(terms: list[Source]) -> str:
     """Terms joined by plus and minus. (Joining them as Sources would fail for very many.)"""
-    parts = [terms[0].text]
+    parts = [terms[0].text if terms else "0"]
     for term in terms[1:]:
         sign, rest = (term.minus, -term) if term.is_negative() else ("+", term)
         parts.append(f" {sign} {rest.held(PRODUCT)}")

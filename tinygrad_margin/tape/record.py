@@ -34,7 +34,8 @@ class Record:
         op: the code of each node's row; -1 for a leaf, -2 for a number in a formula.
         operand: the places of all first operands, of all second ones, and so on; or -1.
         data: the present values of constants, and of what is computed from constants alone.
-        inputs: the places of wrt; -1 for a leaf that the graph does not have.
+        inputs: the places of wrt. Leaves that the graph does not have come first of all nodes.
+        labels: the labels that nodes have, by their places.
         live: whether the node depends on an input.
         operations: how many nodes are not leaves.
 
@@ -48,8 +49,10 @@ class Record:
     """
 
     def __init__(self, order: Sequence[Value], wrt: Sequence[Value]) -> None:
-        n = len(order)
-        index: dict[Value, int] = dict(zip(order, range(n), strict=True))
+        index: dict[Value, int] = dict(zip(order, range(len(order)), strict=True))
+        if unused := [leaf for leaf in wrt if leaf not in index]:
+            order = [*unused, *order]
+            index = {node: i for i, node in enumerate(order)}
         codes = {ADD: ADD_CODE, MUL: MUL_CODE, POW: POW_CODE}
         rows = [node._row for node in order]
         for row in dict.fromkeys(rows):
@@ -60,11 +63,11 @@ class Record:
         arity = np.array([*(row.arity for row in codes), 0, 0])[op]
         parents = chain.from_iterable(map(attrgetter("parents"), order))
         places = np.fromiter(map(index.__getitem__, parents), np.int32)
-        self.operand = np.full((max(2, arity.max()), n), -1, np.int32)
+        self.operand = np.full((max(2, arity.max()), len(order)), -1, np.int32)
         start = np.cumsum(arity) - arity
         for k, column in enumerate(self.operand):
             column[arity > k] = places[start[arity > k] + k]
-        self.inputs: Places = np.array([index.get(node, -1) for node in wrt], np.int64)
+        self.inputs: Places = np.array([index[leaf] for leaf in wrt], np.int64)
         if any(leaf._row is CONSTANT for leaf in wrt):
             for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
@@ -73,6 +76,7 @@ class Record:
         }
         self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
+        self.labels = {i: node._label for i, node in enumerate(order) if node._label}
         self.live = self.reached_by(self.inputs)
         for i in np.flatnonzero((op >= 0) & ~self.live).tolist():
             try:
@@ -102,7 +106,7 @@ class Record:
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves."""
         reached, more = bytearray(len(self.op) + 1), self._more  # the last is for the operand -1
-        for i in leaves[leaves >= 0].tolist():
+        for i in leaves.tolist():
             reached[i] = True
         for i, x, y in self._with_operands(np.flatnonzero(self.op >= 0)):
             if reached[x] or reached[y] or (i in more and any(reached[z] for z in more[i])):

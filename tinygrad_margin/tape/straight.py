@@ -59,8 +59,7 @@ class Straight:
         xs: Sequence[Any], start: Any, gradient: bool,
     ) -> tuple[Any, list[Any]]:  # fmt: skip
         for place, x in zip(self._inputs, xs, strict=True):
-            if place >= 0:
-                values[place] = x
+            values[place] = x
         get, value_of, partials_of = values.__getitem__, *zip(*functions, strict=True)
         for i, op, operands in self._nodes:
             values[i] = value_of[op](m, *map(get, operands))
@@ -76,7 +75,8 @@ class Straight:
                 if live[j]:
                     so_far, flow = adjoints[j], upstream * slope
                     adjoints[j] = flow if so_far is None else so_far + flow
-        return values[-1], [0.0 if place < 0 else adjoints[place] for place in self._inputs]
+        slopes = [adjoints[place] for place in self._inputs]
+        return values[-1], [0.0 if slope is None else slope for slope in slopes]
 
 
 def compiled(record: Record) -> tuple[Function, Function]:

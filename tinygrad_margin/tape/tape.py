@@ -108,12 +108,11 @@ class Tape:
             if times > 1:
                 raise ValueError(f"{name} occurs {times} times in wrt: give each leaf once")
         self._record = Record(order, wrt)
-        self._labels = {i: node._label for i, node in enumerate(order) if node._label}
         self._names = [one_line(leaf.label) or f"xs[{i}]" for i, leaf in enumerate(wrt)]
         self.__setstate__({})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("_record", "_labels", "_names")}
+        return {name: getattr(self, name) for name in ("_record", "_names")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, x in state.items():
@@ -162,7 +161,7 @@ class Tape:
 
     def listing(self) -> str:
         """The program as text: every node's value, then every node's adjoint, one line each."""
-        return listing(self._record, self._labels, self._names)
+        return listing(self._record)
 
     def _plain_numbers(self, xs: Xs) -> list[float] | None:
         """The inputs, if they are a list of plain numbers for a small graph: the quick case."""
@@ -170,10 +169,7 @@ class Tape:
             return None
         if len(xs) != len(self._names) or not all(type(x) in _NUMBERS for x in xs):
             return None
-        try:
-            return [float(x) for x in xs]
-        except OverflowError:  # an int that is too large
-            return None
+        return [float(x) for x in xs]
 
     def _run_numbers(self, xs: list[float], *, gradient: bool) -> tuple[float, Sequence[float]]:
         """J and its gradient for plain numbers; of a small graph soon by compiled functions."""
