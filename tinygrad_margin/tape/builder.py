@@ -146,7 +146,7 @@ class Builder(Calls):
             self._clear(kind, np.flatnonzero(~self._written[kind][:count]))
 
     def hand_on(self, nodes: Places, contribution: Any) -> None:
-        """Add a contribution, a Result or a number, to the adjoints of nodes."""
+        """Add a contribution, a Result (or a number, to one node), to the adjoints of nodes."""
         if not self.record.live[nodes].any():
             return
         kind, places = int(self.varying[nodes.flat[0]]), self._slot[nodes]
@@ -157,26 +157,21 @@ class Builder(Calls):
             self._hand_on_to_one(nodes, contribution)
             return
         self._write_adjoints(nodes)
-        x: Any = contribution
-        if isinstance(x, Result):
-            x = x.plain()
-        else:
-            x = np.full((*places.shape, self.items) if kind else places.shape, contribution)
-        places, x = self._combined(places, x)
+        places, found = self._combined(places, contribution.plain())
         written, buffer = self._written[kind][places], self.adjoints[kind]
         target = self._slice(buffer, places)
         if written.any():
             self._clear(kind, places[~written])
             if target is None:
-                self.add(_add_at, buffer, places, x)
+                self.add(_add_at, buffer, places, found)
             else:
-                self.add(np.add, target, x, out=target)
+                self.add(np.add, target, found, out=target)
             return
         self._written[kind][places] = True
         if target is None:
-            self.add(np.ndarray.__setitem__, buffer, places, x)
+            self.add(np.ndarray.__setitem__, buffer, places, found)
         else:
-            self.write(target, x)
+            self.write(target, found)
 
     def _combined(self, places: Places, x: Any) -> tuple[Places, Any]:
         """Contributions, after adding up those to the same place: distinct places, in one axis."""

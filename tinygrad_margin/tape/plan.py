@@ -23,7 +23,7 @@ import numpy.typing as npt
 from tinygrad_margin.tape.arrays import Flags, Places
 from tinygrad_margin.tape.builder import Layout
 from tinygrad_margin.tape.record import MUL_CODE, Record
-from tinygrad_margin.tape.steps import Each, Own, Product, Step, Sums
+from tinygrad_margin.tape.steps import Each, Product, Step, Sums
 
 _WORTH = 16  # multiplications; a matrix product of fewer is not worth it
 
@@ -52,8 +52,7 @@ class Plan(Layout):
         vary = ((x >= 0) & self.varying[x] for x in record.operand[:, nodes])
         for rows in _groups(record.level[nodes], record.op[nodes], *vary):
             chosen = nodes[rows]
-            kind = Each if record.rows[record.op[chosen[0]]].is_builtin else Own
-            self._by_level[record.level[chosen[0]]].append(kind(chosen, record))
+            self._by_level[record.level[chosen[0]]].append(Each(chosen, record))
 
     def _find_sums(self, left: Flags) -> None:
         """Group the long ones of the sums that are left, by level and length."""

@@ -1,10 +1,8 @@
 """The steps of a plan, by kind: each computes many nodes with few calls.
 
-- ``Each``: one operation of the table, for many nodes at once.
-- ``Own``: a user's own operation, for many nodes at once.
+- ``Each``: one operation, for many nodes at once.
 - ``Sums``: many sums with the same number of terms.
-- ``Product``: many sums of products, as one matrix product. This is where a network is found in a
-  graph of scalars, and where the speed comes from.
+- ``Product``: many sums of products, as one matrix product. Here is where the speed comes from.
 
 ``arrange`` gives the nodes places, in an order in which most operands are slices. ``forward`` adds
 the calls that compute the values, ``backward`` those that hand the adjoints on to the operands.
@@ -13,6 +11,7 @@ the calls that compute the values, ``backward`` those that hand the adjoints on 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -46,14 +45,23 @@ class Each:
         ]
 
     def forward(self, builder: Builder) -> None:
-        value = self.row.value(builder.m, *self._arguments(builder))
+        arguments = self._arguments(builder)
+        if self.row.is_builtin:
+            value = self.row.value(builder.m, *arguments)
+        else:
+            value = builder.call(filling(partial(on_arrays(self.row)[0], None)), *arguments)
         builder.plus[self.nodes] = isinstance(value, Result) and value.is_plus
         builder.write(builder.read(self.nodes), value)
 
     def _slopes(self, builder: Builder) -> Sequence[Any]:
-        out = Result(builder, builder.look_up(self.nodes))
-        found: Sequence[Any] = self.row.partials(builder.m, *self._arguments(builder), out)
-        return found
+        arguments = [*self._arguments(builder), Result(builder, builder.read(self.nodes))]
+        if self.row.is_builtin:
+            return self.row.partials(builder.m, *arguments)
+        partials = filling(partial(on_arrays(self.row)[1], None))
+        operands = [x.x if isinstance(x, Result) else x for x in arguments]
+        shape = self.row.arity, *arguments[-1].x.shape
+        slopes = array_of(WaitingCall(builder, partials, operands, shape))
+        return [Result(builder, x) for x in slopes]
 
     def backward(self, builder: Builder) -> None:
         upstream = builder.adjoint(self.nodes)
@@ -66,28 +74,12 @@ class Each:
                 builder.hand_on(nodes, contribution)
 
 
-class Own(Each):
-    """A user's own operation for many nodes: its functions are called as they are."""
-
-    def forward(self, builder: Builder) -> None:
-        operands = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
-        value = partial(on_arrays(self.row)[0], None)
-        builder.add(filling(value), *operands, out=builder.read(self.nodes))
-
-    def _slopes(self, builder: Builder) -> Sequence[Any]:
-        operands = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
-        out = builder.read(self.nodes)
-        slopes = builder.temporary((self.row.arity, *out.shape))
-        partials = partial(on_arrays(self.row)[1], None)
-        builder.add(filling(partials), *operands, out, out=slopes)
-        return [Result(builder, slope) for slope in slopes]
-
-
+@dataclass
 class Sums:
     """Many sums with the same number of terms, of which the same vary."""
 
-    def __init__(self, nodes: Places, terms: Places) -> None:
-        self.nodes, self.terms = nodes, terms
+    nodes: Places
+    terms: Places
 
     def arrange(self, layout: Layout) -> None:
         order = np.lexsort(layout.slot[self.terms].T[::-1])
@@ -121,14 +113,17 @@ def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
     out[...] = np.add.accumulate(x, axis)[-1]
 
 
+@dataclass
 class Product:
     """Sums of products as a matrix product: out[r, l] = Σₖ left[l, k] · right[r, k] + rest[r, l].
 
     ``left`` is the same for all items, and so is ``rest`` unless ``right`` varies.
     """
 
-    def __init__(self, grid: Places, left: Places, right: Places, rest: list[Places]) -> None:
-        self.grid, self.left, self.right, self.rest = grid, left, right, rest
+    grid: Places
+    left: Places
+    right: Places
+    rest: list[Places]
 
     def arrange(self, layout: Layout) -> None:
         rows = np.lexsort(layout.slot[self.right].T[::-1])
