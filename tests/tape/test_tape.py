@@ -387,14 +387,6 @@ def test_minus_zero_is_never_a_gradient():
     assert count > 300
 
 
-def test_a_long_sum_of_numbers_is_added_in_the_engines_order():
-    leaves = [Value(0.1 * i) for i in range(300)]
-    J = sum(leaves[1:], leaves[0])
-    program = Program(Plan(Record(topological_order(J), leaves), np.zeros(300, bool)), 1)
-    program.run([leaf.data for leaf in leaves], [], value := np.empty(1), [])
-    assert value[0] == J.data
-
-
 @pytest.mark.parametrize("big", [False, True])
 def test_outside_a_domain_nan_or_inf_and_other_items_as_they_are(big):
     x = Value(1.0, "x")
@@ -527,7 +519,7 @@ def test_fewer_entries_than_inputs():
         tape.value([np.ones(1), *[five] * 5])
 
 
-@pytest.mark.parametrize("wrt", [None, 3, {1: 2}, set()], ids=str)
+@pytest.mark.parametrize("wrt", [None, 3, set()], ids=str)
 def test_inputs_have_an_order(wrt):
     with pytest.raises(
         TypeError, match="takes a sequence of leaves for wrt, in the order of the i"

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.tape.arrays import Floats, Places, on_arrays
+from tinygrad_margin.tape.arrays import Places, on_arrays
 from tinygrad_margin.tape.builder import Builder, Layout
 from tinygrad_margin.tape.calls import Result, WaitingCall, array_of, filling
 from tinygrad_margin.tape.record import Record
@@ -56,7 +56,7 @@ class Each:
     def _slopes(self, builder: Builder) -> Sequence[Any]:
         arguments = [*self._arguments(builder), Result(builder, builder.read(self.nodes))]
         if self.row.is_builtin:
-            return self.row.partials(builder.m, *arguments)
+            return tuple(self.row.partials(builder.m, *arguments))
         partials = filling(partial(on_arrays(self.row)[1], None))
         operands = [x.x if isinstance(x, Result) else x for x in arguments]
         shape = self.row.arity, *arguments[-1].x.shape
@@ -91,9 +91,7 @@ class Sums:
     def forward(self, builder: Builder) -> None:
         out = builder.read(self.nodes)
         if self.is_even:
-            # With items, NumPy adds term after term, as the engine does.
-            add_up = np.add.reduce if self.varying and builder.items > 1 else _add_in_order
-            builder.add(add_up, builder.read(self.terms.T), 0, out=out)
+            builder.add(np.add.reduce, builder.read(self.terms.T), 0, out=out)
             return
         builder.write(out, 0.0)
         for column in self.terms.T:
@@ -106,11 +104,6 @@ class Sums:
         else:
             for column in self.terms.T:
                 builder.hand_on(column, Result(builder, builder.upstream(self.nodes)))
-
-
-def _add_in_order(x: Floats, axis: int, out: Floats) -> None:
-    """The sum along an axis as the engine adds. NumPy adds adjacent numbers in pairs."""
-    out[...] = np.add.accumulate(x, axis)[-1]
 
 
 @dataclass

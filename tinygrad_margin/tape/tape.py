@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -55,8 +55,7 @@ _Made = TypeVar("_Made")
 class Tape:
     """The graph of J, recorded for replay with other numbers in the leaves ``wrt``.
 
-    All other leaves are constants at their present value. ``len(tape)`` is the number of
-    operations.
+    All other leaves are constants. ``len(tape)`` is the number of operations.
 
     The inputs ``xs`` of a replay come in the order of wrt, in one of these forms:
 
@@ -68,7 +67,7 @@ class Tape:
     - an array of shape (n,), n numbers, or (n, B). The gradient has the same shape.
 
     Values and gradients equal the engine's, up to 1e-12 of the largest number that goes into them.
-    A tie behind a matrix product may fall to either side, as in every library that uses BLAS: each
+    A tie behind a matrix product (or a long sum) may fall to either side, as in every library that uses BLAS: each
     gives a subgradient. Other ties and kinks fall as in the engine. Outside an operation's domain
     the value of an item is nan or inf, and its slope is what the formula gives (1/x for a log).
 
@@ -93,11 +92,9 @@ class Tape:
     """
 
     def __init__(self, J: Value, wrt: Sequence[Value]) -> None:
-        if isinstance(wrt, (Value, Set, Mapping)) or not isinstance(wrt, Iterable):
-            raise TypeError(
-                "Tape(J, wrt) takes a sequence of leaves for wrt, in the order of the inputs; "
-                f"got {type(wrt).__name__} {wrt!r:.60}; put it in a list: [x]"
-            )
+        if isinstance(wrt, (Value, Set)) or not isinstance(wrt, Iterable):
+            hint = "in the order of the inputs; put it in a list: [x]"
+            raise TypeError(f"Tape(J, wrt) takes a sequence of leaves for wrt, {hint}")
         order = topological_order(as_node(J, "Tape(J, wrt)"))
         wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
         for leaf, times in Counter(wrt).items():
@@ -144,32 +141,24 @@ class Tape:
             TypeError: an input is neither a number nor an array of numbers.
             ValueError: a wrong number of inputs, arrays of two lengths, or of a wrong shape.
         """
-        numbers = self._plain_numbers(xs)
-        if numbers is not None:
-            return self._run_numbers(numbers, gradient=False)[0]
-        return self._replay(Inputs(self._names, xs), gradient=False)[0]
+        return self._run(xs, gradient=False)[0]
 
     def value_and_grad(self, xs: Xs) -> tuple[Any, Any]:
         """J as ``value`` gives it, and its gradient in the form of the inputs."""
-        numbers = self._plain_numbers(xs)
-        if numbers is not None:
-            J, slopes = self._run_numbers(numbers, gradient=True)
-            return J, [slope + 0.0 for slope in slopes]
+        return self._run(xs, gradient=True)
+
+    def _run(self, xs: Xs, *, gradient: bool) -> tuple[Any, Any]:
+        is_plain = self._record.operations <= _SMALL and (type(xs) is list or type(xs) is tuple)
+        if is_plain and len(xs) == len(self._names) and all(type(x) in _NUMBERS for x in xs):
+            J, slopes = self._run_numbers([float(x) for x in xs], gradient=gradient)
+            return J, [slope + 0.0 for slope in slopes]  # the quick case
         inputs = Inputs(self._names, xs)
-        J, of_numbers, of_arrays = self._replay(inputs, gradient=True)
-        return J, inputs.gradient(of_numbers, of_arrays)
+        J, of_numbers, of_arrays = self._replay(inputs, gradient=gradient)
+        return J, inputs.gradient(of_numbers, of_arrays) if gradient else None
 
     def listing(self) -> str:
         """The program as text: every node's value, then every node's adjoint, one line each."""
         return listing(self._record)
-
-    def _plain_numbers(self, xs: Xs) -> list[float] | None:
-        """The inputs, if they are a list of plain numbers for a small graph: the quick case."""
-        if self._record.operations > _SMALL or not (type(xs) is list or type(xs) is tuple):
-            return None
-        if len(xs) != len(self._names) or not all(type(x) in _NUMBERS for x in xs):
-            return None
-        return [float(x) for x in xs]
 
     def _run_numbers(self, xs: list[float], *, gradient: bool) -> tuple[float, Sequence[float]]:
         """J and its gradient for plain numbers; of a small graph soon by compiled functions."""
