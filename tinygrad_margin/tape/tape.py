@@ -67,9 +67,9 @@ class Tape:
     - an array of shape (n,), n numbers, or (n, B). The gradient has the same shape.
 
     Values and gradients equal the engine's, up to 1e-12 of the largest number that goes into them.
-    A tie behind a matrix product (or a long sum) may fall to either side, as in every library that uses BLAS: each
-    gives a subgradient. Other ties and kinks fall as in the engine. Outside an operation's domain
-    the value of an item is nan or inf, and its slope is what the formula gives (1/x for a log).
+    A tie behind a matrix product or a long sum may fall to either side, as in every library that
+    uses BLAS; each is a subgradient. Other ties and kinks fall as in the engine. Outside an
+    operation's domain the value of an item is nan or inf, and its slope what the formula gives.
 
     Running sums of products, ``w[0] * x[0] + w[1] * x[1] + …`` or ``sum``, become matrix products;
     this makes a replay fast. Other orders of adding are computed one operation after another.
