@@ -715,3 +715,49 @@ def test_the_table_is_aligned():
     assert repr(result) == str(result)
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.tolerance = 1.0
+
+
+# --- how f is called ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("toss", [random.random, np.random.rand])
+def test_a_coin_toss_never_gets_through(toss):
+    for _ in range(60):
+        with pytest.raises(ValueError, match="when it is called again"):
+            gradcheck(lambda x: x * (2 if toss() < 0.5 else 3), [1.0])
+
+
+def test_a_function_that_seeds_its_own_random_numbers_is_not_random():
+    def f(x):
+        return x * random.Random(3).random() + x * np.random.default_rng(1).random()
+
+    assert gradcheck(f, [1.0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 300])
+def test_f_is_called_ten_times_at_most_for_each_argument(n):
+    calls = []
+
+    def f(*xs):
+        calls.append(1)
+        return sum((0.01 * x).tanh() for x in xs)
+
+    assert gradcheck(f, [0.5] * n)
+    assert len(calls) <= 10
+    calls.clear()
+    gradcheck(lambda *xs: f(*xs) * xs[0].data, [0.5] * n)
+    assert len(calls) <= 10 * n
+
+
+def test_a_network_whose_weights_are_written_is_told_apart():
+    model = MLP(2, [2, 1])
+
+    def loss(*ps):
+        for p, q in zip(model.parameters(), ps, strict=True):
+            p.data = q.data
+        return (model([0.5, -1.0]) - 1) ** 2
+
+    result = gradcheck(loss, [p.data for p in model.parameters()])
+    assert {row.verdict for row in result.rows} == {"off the graph"}
+    assert len(result.notes) == 1
+    assert "into a Value that it keeps, as by w.data = x_1.data" in " ".join(result.notes[0].split())
