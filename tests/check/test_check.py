@@ -761,3 +761,8 @@ def test_a_network_whose_weights_are_written_is_told_apart():
     assert {row.verdict for row in result.rows} == {"off the graph"}
     assert len(result.notes) == 1
     assert "into a Value that it keeps, as by w.data = x_1.data" in " ".join(result.notes[0].split())
+
+
+def test_a_flat_place_of_an_operation_of_ones_own():
+    cube = primitive("cube", lambda x: x**3, lambda x, out: (3 * x**2,))
+    assert gradcheck(cube, [0.0])

@@ -158,6 +158,7 @@ def _quotient(rise: Callable[[Number], Number], h: Number) -> float:
     """rise(h) / h; nan if there is no value."""
     try:
         q = float(mpmath.libmp.to_float(_MP.mpf(rise(h) / h)._mpf_))
+        q = 0.0 if abs(q) < 1e-38 else q  # nothing but rounding, or the next power of h
         return q if math.isfinite(q) else math.nan
     except (ArithmeticError, ValueError):
         return math.nan
