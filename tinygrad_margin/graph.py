@@ -44,10 +44,12 @@ def depends_on(J: Value, s: Value) -> bool:
     return s in set(topological_order(as_node(J, "depends_on(J, s)")))
 
 
-def nodes_reached_from(starts: Iterable[Value], J: Value) -> dict[Value, None]:
-    """The starts, and the nodes of J's graph that are computed from any of them."""
+def nodes_reached_from(
+    starts: Iterable[Value], J: Value, order: Iterable[Value] = ()
+) -> dict[Value, None]:
+    """The starts, and the nodes of J's graph that are computed from any; ``order`` saves time."""
     reached = dict.fromkeys(starts)
-    for node in topological_order(J):
+    for node in order or topological_order(J):
         if not reached.keys().isdisjoint(node.parents):
             reached[node] = None
     return reached

@@ -5,7 +5,6 @@
 True
 """
 
-from tinygrad_margin.check.calls import numeric_grad
-from tinygrad_margin.check.gradcheck import CheckedSlope, GradientCheck, gradcheck
+from tinygrad_margin.check.gradcheck import CheckedSlope, GradientCheck, gradcheck, numeric_grad
 
 __all__ = ["CheckedSlope", "GradientCheck", "gradcheck", "numeric_grad"]
