@@ -168,10 +168,9 @@ class _Check:
                 self.kinks.add(node)
             if moving[m] and allowed < found.distance(slope) < math.inf:
                 self.faults[node] = (
-                    f"The slope of {node_formula(node, self.names)} in "
-                    f"{self.names[node.parents[m]]}, where that is {number(x.data)}, is given as "
-                    f"{number(slope, 7)}; by differences it is {found}. That is a wrong derivative "
-                    f"of {node.op}."
+                    f"{node_formula(node, self.names)} gives its slope in "
+                    f"{self.names[node.parents[m]]} = {number(x.data)} as {number(slope, 7)}; by "
+                    f"differences it is {found}. That is a wrong derivative of {node.op}."
                 )
 
     def row(self, i: int) -> CheckedSlope:
@@ -202,9 +201,9 @@ class _Check:
         at, on = f"{calls.names[i]} = {number(x, 7)}", ", ".join(kinks[:3]) or "f itself"
         if math.isnan(found.numeric) and math.isfinite(reverse):
             return "no slope", f"f jumps at {at}: it has no slope there."
-        where = f"{at} is on a kink of {on}: the slope is {found}. " * found.is_kink
+        where = f"{at} is at the kink of {on}: the slope is {found}. " * found.is_kink
         if is_right:
-            takes = f"Reverse mode takes {number(reverse, 7)}, which lies between: a subgradient."
+            takes = f"Reverse mode gives {number(reverse, 7)}, which lies between: a subgradient."
             return "lies between", where + takes
         if kinks or found.error < 1e-6 * size < difference < math.inf:
             return "DIFFERS", where + (_CHAIN if kinks else _SWEEP)

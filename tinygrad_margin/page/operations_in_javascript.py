@@ -39,8 +39,7 @@ def table(rows: Iterable[Primitive]) -> str:
 def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
     """The key of each row: its name, or a number, as two of your own may have the same name."""
     return {
-        row: row.name if row.is_builtin else f"own {i}"
-        for i, row in enumerate(dict.fromkeys(rows))
+        row: row.name if row.is_builtin else f"own {i}" for i, row in enumerate(dict.fromkeys(rows))
     }
 
 

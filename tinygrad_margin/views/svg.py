@@ -154,9 +154,7 @@ class SvgGraph:
     def _regimes(self, node: Value) -> list[str]:
         """The lines of a box with a kink: on one side, at the kink, and on the other side."""
         names = [self.names_in_html.get(n, self.names[n]) for n in node.parents]
-        return [
-            _tspans(text.format(x=names[0], y=names[-1])) for text in node._row.regimes or ()
-        ]
+        return [_tspans(text.format(x=names[0], y=names[-1])) for text in node._row.regimes or ()]
 
     def forward_arrow(self, e: int, arrow: Arrow, attributes: str = "") -> str:
         """The grey arrow of the edge in position e of ``edges``."""

@@ -47,7 +47,9 @@ def test_slopes_of_zero():
 
 def test_rounding_inside_of_f():
     assert numeric_grad(lambda x: (x + 1e8) - 1e8 + x, [1.0]) == pytest.approx([2.0], rel=1e-6)
-    assert numeric_grad(lambda x: ((x + 1e15) - 1e15).sin(), [1.0]) == pytest.approx([math.cos(1.0)])
+    assert numeric_grad(lambda x: ((x + 1e15) - 1e15).sin(), [1.0]) == pytest.approx(
+        [math.cos(1.0)]
+    )
 
 
 def test_few_calls():
