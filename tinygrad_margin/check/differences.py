@@ -49,7 +49,8 @@ class Slopes(NamedTuple):
     @property
     def is_kink(self) -> bool:
         """Whether the two differ."""
-        return not math.isclose(self.below, self.above, rel_tol=1e-9, abs_tol=4.0 * self.error)
+        rough = (1e-6, 4.0 * self.error + 1e-10) if self.error else (1e-9, 0.0)  # of floats
+        return not math.isclose(self.below, self.above, rel_tol=rough[0], abs_tol=rough[1])
 
     @property
     def numeric(self) -> float:
@@ -113,7 +114,7 @@ class Graph:
             if math.isclose(*sides, rel_tol=1e-15):
                 break
         off = (abs(a - b) for a, b in zip(sides, again, strict=True))
-        error = max(filter(math.isfinite, off), default=0.0)
+        error = max(filter(math.isfinite, off), default=0.0) + 1e-15 * bool(self.only_floats)
         below, above = (a if a == a else b for a, b in (sides, sides[::-1]))  # at an edge, the same
         is_known = error <= 1e-4 * max(abs(below), abs(above)) + 1e-10
         return Slopes(below, above, error if is_known else math.inf)

@@ -112,8 +112,7 @@ def gradcheck(
     calls = Calls(f, xs)
     check = _Check(calls, tolerance)  # before f is called again: it may change its leaves
     calls.compare()
-    rows = tuple(map(check.row, range(len(calls.xs))))
-    return GradientCheck(rows, tuple(check.notes))
+    return GradientCheck(tuple(map(check.row, range(len(calls.xs)))), tuple(check.notes))
 
 
 def numeric_grad(f: Callable[..., Value], xs: Iterable[SupportsFloat]) -> list[float]:
@@ -163,7 +162,8 @@ class _Check:
             found = alone.slopes(x)
             allowed = self.tolerance * max(map(abs, (slope, *found[:2]))) + 4.0 * found.error
             allowed += 8.0 * abs(rounded[m] - slope) + 1e-38
-            allowed += 1e-11 * max(abs(x.data), 1.0) * bool(alone.only_floats)
+            noise = 1e-11 * max(1.0, abs(out), abs(x.data * slope)) / (min(abs(x.data), 1.0) or 1.0)
+            allowed += noise * bool(alone.only_floats)
             if moving[m] and found.is_kink:
                 self.kinks.add(node)
             if moving[m] and allowed < found.distance(slope) < math.inf:
