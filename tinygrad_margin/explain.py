@@ -66,7 +66,8 @@ class Explanation:
             )
         if self.J is self.s:
             return f"∂{J}/∂{J} = 1: {J} moves exactly as {J} moves."
-        lines = [f"{_paths_lead(self.count)} from {s} to {J}:"]
+        lead = "1 path leads" if self.count == 1 else f"{_large(self.count)} paths lead"
+        lines = [f"{lead} from {s} to {J}:"]
         lines += [f"  {_path(path, self._names)}" for path in self.paths]
         if more := self.count - len(self.paths):
             lines.append(f"  and {_large(more)} more")
@@ -146,11 +147,6 @@ def explain(J: Value, s: Value) -> Explanation:
     whys = {node: why for node in nodes if (why := reason(node, names))}
     reasons = tuple(f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items())
     return Explanation(J, s, count, found, gradient, reasons, names)
-
-
-def _paths_lead(count: int) -> str:
-    """1 path leads, 2 paths lead."""
-    return "1 path leads" if count == 1 else f"{_large(count)} paths lead"
 
 
 def _large(count: int) -> str:

@@ -122,8 +122,8 @@ class Operation(_Unchanging):
         """A new node of these operands."""
         count = self._count
         if len(operands) != count and not (self._is_open and len(operands) > count):
-            more = " or more" if self._is_open else ""
-            raise TypeError(f"{self.__name__} takes {_operands(count)}{more}; got {len(operands)}")
+            takes = f"{count} operand{'s' * (count > 1)}{' or more' * self._is_open}"
+            raise TypeError(f"{self.__name__} takes {takes}; got {len(operands)}")
         row, apply = self._of_arity(len(operands))
         return apply(*(as_operand(x, row) for x in operands))
 
@@ -235,11 +235,11 @@ def _is_formula(function: Function, count: int) -> bool:
 
 
 def _call(name: str, function: Function, operands: Sequence[Any]) -> Any:
-    """The function's result, or an error with a hint."""
+    """The function's result. Its error gets a cause, which shows the line, or a hint."""
     try:
         return function(*operands)
     except (ArithmeticError, ValueError) as error:
-        raise type(error)(*error.args) from error  # the engine words it, the cause shows the line
+        raise type(error)(*error.args) from error
     except AttributeError as error:
         asked = error.name or ""
         if type(error.obj) is float and hasattr(Value, asked):  # x.exp(), x.data
@@ -273,10 +273,6 @@ def _wrong_result(name: str, what: str, form: str, found: Any) -> TypeError:
     )
 
 
-def _operands(count: int) -> str:
-    return "1 operand" if count == 1 else f"{count} operands"
-
-
 def _count_operands(name: str, value: Function, partials: Function) -> tuple[int, bool]:
     """How many operands an operation takes, and whether it takes more; a default is not an operand.
 
@@ -294,8 +290,8 @@ def _count_operands(name: str, value: Function, partials: Function) -> tuple[int
         count, is_open = max(found[0] - 1, 0), found[1]
     if found and found[0] != count + 1 and not found[1]:
         raise TypeError(
-            f"partials of {name} is to take {_operands(count)} and then out, the value; "
-            f"it is partials{inspect.signature(partials)}"
+            f"partials of {name} is to take {count} operand{'s' * (count > 1)} and then out, "
+            f"the value; it is partials{inspect.signature(partials)}"
         )
     return max(count, 1), is_open
 
