@@ -468,7 +468,7 @@ def test_partials_of_a_wrong_length_are_told_before_anything_else():
     short = primitive("short", lambda a, b: a * b, lambda a, b, out: (b,))
     x, y = Value(2.0), Value(3.0)
     for ask in (lambda: hessian(short(x, y), [x, y]), lambda: grad(short(x, y), x, create_graph=True)):
-        with pytest.raises(TypeError, match="^partials of short is to return a tuple of 2 numbers"):
+        with pytest.raises(TypeError, match="^partials of short must return a tuple of 2 numbers"):
             ask()
 
 

@@ -25,8 +25,8 @@ SLOPE = lambda x, out: (1.0,)  # noqa: E731
     (("f", ONE, SLOPE, "**"), ValueError, r"there is an operation \*\* already"),
     (("f", ONE, SLOPE, "×"), ValueError, "there is an operation × already"),
     (("f", ONE, lambda x: (1.0,)), TypeError,
-     r"partials of f is to take 1 operand and then out, the value; it is partials\(x\)"),
-    (("f", lambda x, y: x, SLOPE), TypeError, r"to take 2 operands and then out.*partials\(x, out\)"),
+     r"partials of f must take 1 operand and then out, the value; it is partials\(x\)"),
+    (("f", lambda x, y: x, SLOPE), TypeError, r"take 2 operands and then out.*partials\(x, out\)"),
 ])  # fmt: skip
 def test_what_is_no_operation_is_refused(given, kind, message):
     with pytest.raises(kind, match=message):
@@ -56,11 +56,11 @@ def test_a_default_is_no_operand():
 
 
 @pytest.mark.parametrize(("result", "message"), [
-    (None, "^value of f is to return one number; got NoneType None; is a return missing"),
-    ("1", "^value of f is to return one number; got str '1'$"),
-    ((1.0,), r"^value of f is to return one number; got tuple \(1.0,\)$"),
+    (None, "^value of f must return one number; got NoneType None; is a return missing"),
+    ("1", "^value of f must return one number; got str '1'$"),
+    ((1.0,), r"^value of f must return one number; got tuple \(1.0,\)$"),
     (np.array([1.0]), "one number; got ndarray"),
-    (Value(2.0), "got Value Value.*; it computes with plain numbers, and a Value that it needs is"),
+    (Value(2.0), "got Value Value.*; it computes with plain numbers, so a Value that it needs must"),
 ])  # fmt: skip
 def test_a_value_that_is_no_number_is_refused(result, message):
     f = primitive("f", lambda x: result, SLOPE)
@@ -69,7 +69,7 @@ def test_a_value_that_is_no_number_is_refused(result, message):
 
 
 @pytest.mark.parametrize(("result", "message"), [
-    (None, "^partials of f is to return a tuple of 2 numbers, one for each operand; got NoneType"),
+    (None, "^partials of f must return a tuple of 2 numbers, one for each operand; got NoneType"),
     (1.0, "tuple of 2 numbers, one for each operand; got float 1.0"),
     ((1.0,), r"tuple of 2 numbers, one for each operand; got tuple \(1.0,\)"),
     ((1.0, 2.0, 3.0), "got tuple"),

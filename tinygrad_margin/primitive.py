@@ -2,7 +2,7 @@
 
     >>> import math
     >>> from tinygrad_margin import ReverseSweep, Value, primitive
-    >>> softplus = primitive("softplus", lambda x: math.log(1 + math.exp(x)),
+    >>> softplus = primitive("softplus", lambda x: math.log(1 + math.exp(x)),   # for x up to 709
     ...                      lambda x, out: (1 / (1 + math.exp(-x)),))
     >>> x = Value(0.0, "x")
     >>> J = softplus(x) * 2
@@ -52,18 +52,18 @@ def primitive(
     also be called with arrays, Values or pieces of a formula.
 
     Args:
-        name: what it is called; not a name or symbol of the table.
+        name: its name; not a name or symbol of the table.
         value: ``value(*operands)``, a number. If it has none, it raises ValueError or an
             ArithmeticError, as ``math.log(0)`` does.
         partials: ``partials(*operands, out)``, where ``out`` is the value: a tuple with
             ∂out/∂operand for each operand. It raises likewise if there is no slope.
-        symbol: how it is drawn, not a symbol of the table either; None: its name.
-        explanation: a sentence that is said at each of its steps.
+        symbol: how pictures show it; not a name or symbol of the table. None: as its name.
+        explanation: a sentence that is shown at each of its steps.
 
     Returns:
         A function of Values and plain numbers, as many as ``value`` has parameters, or any number
-        of them if it takes ``*operands``. Its result is a new node. It can be copied, and pickled
-        if value and partials are functions that a module has by their names.
+        of them if it takes ``*operands``. Its result is a new node. You can copy the function, and
+        pickle it if value and partials are written with ``def`` at the top of a module.
 
     Raises:
         TypeError: value or partials is not a function, or takes another number of operands.
@@ -267,9 +267,9 @@ def _wrong_result(name: str, what: str, form: str, found: Any) -> TypeError:
     if found is None:
         hint = "; is a return missing?"
     if isinstance(found, Value):
-        hint = "; it computes with plain numbers, and a Value that it needs is to be an operand"
+        hint = "; it computes with plain numbers, so a Value that it needs must be an operand"
     return TypeError(
-        f"{what} of {name} is to return {form}; got {type(found).__name__} {found!r:.60}{hint}"
+        f"{what} of {name} must return {form}; got {type(found).__name__} {found!r:.60}{hint}"
     )
 
 
@@ -290,8 +290,8 @@ def _count_operands(name: str, value: Function, partials: Function) -> tuple[int
         count, is_open = max(found[0] - 1, 0), found[1]
     if found and found[0] != count + 1 and not found[1]:
         raise TypeError(
-            f"partials of {name} is to take {count} operand{'s' * (count > 1)} and then out, "
-            f"the value; it is partials{inspect.signature(partials)}"
+            f"partials of {name} must take {count} operand{'s' * (count > 1)} and then out, the "
+            f"value; it is partials{inspect.signature(partials)}"
         )
     return max(count, 1), is_open
 
