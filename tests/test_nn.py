@@ -108,7 +108,6 @@ def test_bad_input(bad):
 
 @pytest.mark.parametrize(("bad", "kind", "words"), [
     (lambda: MLP(2, 4), TypeError, r"nouts of an MLP is a list.*MLP\(2, \[4, 1\]\); got int 4"),
-    (lambda: MLP(2, []), ValueError, "at least one layer"),
     (lambda: MLP(2, [4, 0]), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
     (lambda: MLP(2, [4.0]), TypeError, "'float' object cannot be interpreted as an integer"),
     (lambda: MLP(0, [1]), ValueError, "nin, the number of inputs, is 1 or more; got 0"),

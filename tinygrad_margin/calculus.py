@@ -28,6 +28,7 @@ from tinygrad_margin.engine import (
     adjoints,
     constant,
     local_derivatives,
+    maximum,
     power,
     topological_order,
 )
@@ -288,6 +289,7 @@ class Values:
     exp, log, sqrt = _function("exp"), _function("log"), _function("sqrt")
     sin, cos, tanh = _function("sin"), _function("cos"), _function("tanh")
     sigmoid, abs = _function("sigmoid"), _function("abs")
+    maximum = staticmethod(maximum)
 
     @staticmethod
     def pow(a: Number, b: Number) -> Number:
@@ -300,11 +302,6 @@ class Values:
     def xlogy(x: Number, y: Number) -> Number:
         """x · log y, and 0 for the number y = 0. A Value that is 0 now has no slope here."""
         return _multiply(x, Values.log(y)) if isinstance(y, Value) or y != 0.0 else 0.0
-
-    @staticmethod
-    def maximum(a: Number, b: Number) -> Number:
-        """The larger one."""
-        return OPERATIONS["max"](a if isinstance(a, Value) else constant(a), b)
 
     @staticmethod
     def step(a: Number, b: Number, tie: float) -> float:

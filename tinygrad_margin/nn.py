@@ -130,7 +130,7 @@ class MLP(Module):
         nouts: the number of neurons of each layer, a list.
 
     Raises:
-        ValueError: a number is below 1, or nouts is empty.
+        ValueError: a number is below 1.
         TypeError: nouts is not a list.
 
     Example:
@@ -147,8 +147,6 @@ class MLP(Module):
                 f"nouts of an MLP is a list, the sizes of its layers: MLP(2, [4, 1]); got {got}"
             )
         sizes = list(pairwise([nin, *nouts]))
-        if not sizes:
-            raise ValueError("an MLP has at least one layer: MLP(2, [4, 1]); got an empty nouts")
         self.layers = [Layer(*size, nonlin=size is not sizes[-1]) for size in sizes]
 
     def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Any:
