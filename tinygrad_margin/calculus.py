@@ -189,7 +189,7 @@ def _slopes(node: Value, wanted: Container[Value], m: Any, *numbers: Any) -> tup
         return (0.0,) * len(flags)
     try:
         slopes = row_for(node, flags).partials(m, *numbers)
-        check_slopes(list(map(float, slopes)), node, flags)
+        check_slopes(slopes, node, flags)
     except (ArithmeticError, ValueError) as error:
         raise slope_error(error, node) from error.__cause__
     return tuple(slope if flag else 0.0 for slope, flag in zip(slopes, flags, strict=True))

@@ -209,7 +209,6 @@ class _Unknown:
     """A number of any kind: formulas of ``+ - * / **`` take it, ``math`` and ``if`` do not."""
 
     __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def _compute(self, *others: Any) -> _Unknown:
         if all(isinstance(x, (_Unknown, Real)) for x in others):
@@ -221,7 +220,7 @@ class _Unknown:
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _compute
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = __pos__ = _compute
-    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
+    __bool__ = __eq__ = __ne__ = _compare
 
 
 def _is_formula(function: Function, count: int) -> bool:
