@@ -39,7 +39,7 @@ def make_node(row: Primitive, operands: Sequence[Value], data: float) -> Value:
 
 
 def constant(x: float) -> Value:
-    """A number in a formula, like the 2 in ``2 * x``: a leaf without a name."""
+    """A number in a formula, like the 2 in ``2 * x``: a leaf that needs no gradient."""
     return make_node(ops.CONSTANT, (), float(x))
 
 
