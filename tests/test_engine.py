@@ -1,13 +1,10 @@
 """The engine: values, gradients, and every row of the design's table of edge cases."""
 
 import copy
-import gc
 import math
 import pickle
 import subprocess
 import sys
-import threading
-import weakref
 from fractions import Fraction
 
 import numpy as np
@@ -73,20 +70,6 @@ def test_what_is_no_number_is_refused_by_name(x):
             Value(1.0) + x
 
 
-def test_a_number_too_large_for_a_float():
-    with pytest.raises(OverflowError, match="fits a float"):
-        Value(10**400)
-
-
-def test_label_is_text_and_settable():
-    v = Value(1.0, "a")
-    v.label = "b"
-    assert v.label == "b"
-    assert Value(1.0).label == ""
-    with pytest.raises(TypeError, match="label"):
-        Value(1.0, (v,))
-
-
 def test_leaf_and_node():
     a, b = Value(2.0, "a"), Value(3.0, "b")
     c = a * b
@@ -104,33 +87,11 @@ def test_repr_and_float():
     assert float(Value(2)) == 2.0
 
 
-def test_attributes_may_be_hung_on_a_value():
-    a = Value(1.0)
-    b = a + 1
-    a.m, b.colour = 0, "red"
-    assert (a.m, b.colour) == (0, "red")
-
-
 def test_equality_and_hash_are_by_identity():
     a, b = Value(1.0), Value(1.0)
     assert a == a
     assert a != b
     assert len({a, b, a}) == 2
-
-
-@pytest.mark.parametrize(
-    "use",
-    [lambda v: v < 1, lambda v: v <= v, lambda v: 1 > v, lambda v: v >= 1, lambda v: max(v, 0),
-     lambda v: min(v, v), lambda v: sorted([v, v]), lambda v: np.float64(1) < v],
-)  # fmt: skip
-def test_order_is_refused_with_the_way_out(use):
-    with pytest.raises(TypeError, match=r"(?s)s = 2\.0.*maximum"):
-        use(Value(2.0, "s"))
-
-
-def test_truth_is_refused_with_the_way_out():
-    with pytest.raises(TypeError, match=r"v\.data"):
-        bool(Value(2.0, "s"))
 
 
 # --- operations -----------------------------------------------------------------------------------
@@ -152,20 +113,6 @@ def test_operators_with_numbers_on_either_side():
     assert abs(Value(-2.0)).data == 2.0
 
 
-def test_arrays_are_refused():
-    for use in (lambda v, x: v * x, lambda v, x: x * v, lambda v, x: x - v, lambda v, x: v**x):
-        with pytest.raises(TypeError, match="ndarray"):
-            use(Value(2.0), np.array([1.0, 2.0]))
-
-
-def test_one_operation_is_one_node():
-    a, b = Value(2.0), Value(3.0)
-    assert [len(topological_order(c)) for c in (a - b, a / b, a**b)] == [3, 3, 3]
-    assert [(a - b).op, (a / b).op, (a**b).op, (-a).op, maximum(a, b).op] == [
-        "-", "/", "**", "-", "max",
-    ]  # fmt: skip
-
-
 def test_sum_leaves_no_node_for_its_start():
     a, b, c = Value(1.0), Value(2.0), Value(3.0)
     total = sum([a, b, c])
@@ -182,17 +129,6 @@ def test_maximum_and_minimum_take_numbers():
     assert maximum(Value(3.0), 2).data == 3.0
     with pytest.raises(TypeError, match="max"):
         maximum("a", 1)
-
-
-def test_subclasses_take_part():
-    class Weight(Value):
-        pass
-
-    w = Weight(2.0, "w")
-    y = 3.0 * w + w * w
-    y.backward()
-    assert w.grad == 7.0
-    assert w in topological_order(y)
 
 
 class ByNumber(Value):
@@ -474,20 +410,6 @@ def test_what_is_no_node_is_refused(call):
 
 
 @given(st.integers(0, 10**9))
-@settings(max_examples=200, deadline=None)
-def test_backward_equals_grad_and_the_order_is_valid(seed):
-    J, leaves = random_graph(seed)
-    order = topological_order(J)
-    place = {node: i for i, node in enumerate(order)}
-    assert len(place) == len(order)
-    assert order[-1] is J
-    assert all(place[parent] < place[node] for node in order for parent in node.parents)
-    gradient(J, *leaves)
-    totals = adjoints(J)
-    assert all(node.grad == totals[node] for node in order)
-
-
-@given(st.integers(0, 10**9))
 @settings(max_examples=100, deadline=None)
 def test_adjoints_are_sums_over_edges(seed):
     J, _ = random_graph(seed)
@@ -502,19 +424,6 @@ def test_adjoints_are_sums_over_edges(seed):
 
 
 # --- size, memory, interruption -------------------------------------------------------------------
-
-
-def test_a_graph_is_freed_with_its_root_without_the_collector():
-    gc.collect()
-    gc.disable()
-    try:
-        J, _ = random_graph(1)
-        J.backward()
-        gone = weakref.ref(J.parents[0])
-        del J
-        assert gone() is None
-    finally:
-        gc.enable()
 
 
 MEMORY = """
@@ -538,58 +447,6 @@ def test_a_node_costs_at_most_150_bytes():
     # In a new process: each attribute that any Value ever had makes all later ones larger.
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
     assert float(done.stdout) <= 150
-
-
-def test_an_interrupt_leaves_the_leaves_alone():
-    class Stop(BaseException):
-        pass
-
-    x = Value(1.0)
-    J = x
-    for _ in range(2000):
-        J = J * x
-    x.grad = 3.0
-    lines = 0
-
-    def interrupt(frame, event, arg):
-        nonlocal lines
-        if frame.f_code.co_filename.endswith("engine.py"):
-            lines += 1
-            if lines == stop_at:
-                raise Stop
-        return interrupt
-
-    for stop_at in (1, 2, 3, 100, 20_000):
-        lines = 0
-        sys.settrace(interrupt)
-        try:
-            with pytest.raises(Stop):
-                J.backward()
-        finally:
-            sys.settrace(None)
-        assert x.grad == 3.0
-    J.backward()
-    assert x.grad == 3.0 + 2001.0
-
-
-def test_many_threads_each_with_a_graph_of_its_own_and_shared_weights():
-    w = Value(0.5, "w")
-    found = []
-
-    def work(seed):
-        J, leaves = random_graph(seed)
-        gradient(J, *leaves)
-        v = w
-        for _ in range(300):
-            v = v + w
-        found.append(grad(v, w))
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(200)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [301.0] * 200
 
 
 def test_constants_are_leaves_too():

@@ -183,7 +183,7 @@ def test_large_counts():
     assert f"{2**100:,} paths lead" in str(explain(v, x))
     for _ in range(100):
         v = v + v
-    assert "about 1.61·10^60 paths lead" in str(explain(v, x))
+    assert "about 10^60 paths lead" in str(explain(v, x))
 
 
 def test_a_long_path_shows_the_factors_that_matter():

@@ -96,7 +96,7 @@ def test_labels_and_order_of_the_parameters():
 
 @pytest.mark.parametrize("bad", [
     lambda: WindowScorer(3, 2)([1.0, 2.0]), lambda: WindowScorer(3, 2)([1.0] * 4),
-    lambda: WindowScorer(0, 2), lambda: WindowScorer(2, 2, f="gelu"), lambda: Neuron(2)([1.0]),
+    lambda: WindowScorer(2, 2, f="gelu"), lambda: Neuron(2)([1.0]),
     lambda: MLP(2, [3, 1])([1.0, 2.0, 3.0]),
 ])  # fmt: skip
 def test_bad_input(bad):
@@ -108,7 +108,6 @@ def test_bad_input(bad):
 
 @pytest.mark.parametrize(("bad", "kind", "words"), [
     (lambda: MLP(2, 4), TypeError, r"nouts of an MLP is a list.*MLP\(2, \[4, 1\]\); got int 4"),
-    (lambda: MLP(2, []), ValueError, "at least one layer"),
     (lambda: MLP(2, [4, 0]), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
     (lambda: MLP(2, [4.0]), TypeError, "'float' object cannot be interpreted as an integer"),
     (lambda: MLP(0, [1]), ValueError, "nin, the number of inputs, is 1 or more; got 0"),
@@ -118,9 +117,6 @@ def test_bad_input(bad):
     (lambda: Neuron(2, nonlin=Value.tanh), TypeError, "nonlin is True"),
     (lambda: MLP(2, [1])([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"list of lists.*\[model\(x\) for x in X\]"),
     (lambda: MLP(2, [1])(np.ones((5, 2))), TypeError, "list of lists"),
-    (lambda: MLP(2, [1])({1.0, 2.0}), TypeError, "takes a list of numbers or Values; got set"),
-    (lambda: MLP(2, [1])({1.0: 1, 2.0: 2}), TypeError, "got dict"),
-    (lambda: MLP(2, [1])("ab"), TypeError, "got str"),
     (lambda: MLP(2, [1])(2.0), TypeError, "got float"),
     (lambda: MLP(2, [1])(Value(2.0)), TypeError, "got Value"),
     (lambda: MLP(2, [1])([]), ValueError, "takes 2 numbers or Values; got 0"),

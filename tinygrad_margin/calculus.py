@@ -28,13 +28,12 @@ from tinygrad_margin.engine import (
     adjoints,
     constant,
     local_derivatives,
-    operation,
+    maximum,
     power,
     topological_order,
 )
 from tinygrad_margin.graph import nodes_reached_from
 from tinygrad_margin.guard import as_node, as_number, check_slopes, one_line, slope_error
-from tinygrad_margin.guard.copying import ROWS
 from tinygrad_margin.ops import CONSTANT, FLOATS, POW, POW_OF_NUMBER, POW_TO_NUMBER, Primitive
 from tinygrad_margin.primitive import partials_are_formulas
 
@@ -68,7 +67,8 @@ def grad(
     Raises:
         TypeError: J or an entry of wrt is not a Value; or, with ``create_graph``, the partials of
             an operation of your own do not work on Values.
-        SlopeError, OverflowError: as ``backward``, if a slope is missing that wrt needs.
+        SlopeError, OverflowError: as ``backward``, if a slope is missing that wrt needs. With
+            ``create_graph``, xᵖ at x = 0 has no slope in p.
 
     Example:
         >>> s, s_c = Value(0.3), Value(0.5)
@@ -161,11 +161,8 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
             speeds[leaf] = speed
     for node in topological_order(J):
         if not speeds.keys().isdisjoint(node.parents):
-            total = 0.0
-            derivatives = wanted_slopes(node, speeds)
-            for parent, derivative in zip(node.parents, derivatives, strict=True):
-                if parent in speeds:
-                    total += derivative * speeds[parent]
+            slopes = zip(node.parents, wanted_slopes(node, speeds), strict=True)
+            total = sum(slope * speeds[parent] for parent, slope in slopes if parent in speeds)
             if total != 0.0:
                 speeds[node] = total
     return speeds.get(J, 0.0)
@@ -182,12 +179,16 @@ def wanted_slopes(node: Value, wanted: Container[Value]) -> tuple[float, ...]:
         >>> wanted_slopes(x**p, {x})
         (-6.0, 0.0)
     """
+    return _slopes(node, wanted, FLOATS, *(parent.data for parent in node.parents), node.data)
+
+
+def _slopes(node: Value, wanted: Container[Value], m: Any, *numbers: Any) -> tuple[Any, ...]:
+    """The same in any mathematics ``m``; ``numbers`` are the operands and the value in it."""
     flags = [parent in wanted for parent in node.parents]
     if not any(flags):
         return (0.0,) * len(flags)
-    row = row_for(node, flags)
     try:
-        slopes = row.partials(FLOATS, *(parent.data for parent in node.parents), node.data)
+        slopes = row_for(node, flags).partials(m, *numbers)
         check_slopes(slopes, node, flags)
     except (ArithmeticError, ValueError) as error:
         raise slope_error(error, node) from error.__cause__
@@ -227,11 +228,7 @@ class _Term:
     def __mul__(self, other: Any) -> _Term:
         return _Term(_multiply(self.x, _plain(other)))
 
-    def __radd__(self, other: float) -> _Term:
-        return _Term(other) + self
-
-    def __rmul__(self, other: float) -> _Term:
-        return _Term(other) * self
+    __radd__, __rmul__ = __add__, __mul__
 
 
 def _plain(x: Any) -> Number:
@@ -270,27 +267,14 @@ def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
 def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Sequence[_Term]:
     """∂node/∂parent for the parents in ``wanted`` as terms; 0 for the others.
 
-    A number in the formula goes in as a number, unless it is asked for itself. So the exponent of
-    x² is 2, and nobody asks for a log of x.
+    A constant goes in as a plain number, unless its own derivative is asked for. So the slope of x²
+    is 2 · x, and not 2 · x¹.
     """
-    flags = [parent in wanted for parent in node.parents]
-    if not any(flags):
-        return [_Term(0.0)] * len(flags)
     operands = [
         parent.data if parent._row is CONSTANT and parent not in asked else parent
         for parent in node.parents
     ]
-    try:
-        slopes = row_for(node, flags).partials(VALUES, *operands, node)
-        check_slopes(list(map(_number, slopes)), node, flags)
-    except (ArithmeticError, ValueError) as error:
-        raise slope_error(error, node) from None
-    return [_Term(x if flag else 0.0) for x, flag in zip(slopes, flags, strict=True)]
-
-
-def _number(x: Number) -> float:
-    """The number itself."""
-    return x.data if isinstance(x, Value) else x
+    return [_Term(x) for x in _slopes(node, wanted, VALUES, *operands, node)]
 
 
 def _function(name: str) -> Any:
@@ -299,20 +283,13 @@ def _function(name: str) -> Any:
     return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
 
 
-# x · log y at y = 0, where it is 0 and has no slope: only in the graph of a gradient.
-XLOGY = Primitive(
-    "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
-)
-ROWS[XLOGY.name] = XLOGY
-_xlogy = operation(XLOGY)
-
-
 class Values:
     """The mathematics of Values, for the rows of the table: what ``FLOATS`` is for floats."""
 
     exp, log, sqrt = _function("exp"), _function("log"), _function("sqrt")
     sin, cos, tanh = _function("sin"), _function("cos"), _function("tanh")
     sigmoid, abs = _function("sigmoid"), _function("abs")
+    maximum = staticmethod(maximum)
 
     @staticmethod
     def pow(a: Number, b: Number) -> Number:
@@ -323,20 +300,13 @@ class Values:
 
     @staticmethod
     def xlogy(x: Number, y: Number) -> Number:
-        """x · log y, and 0 where y = 0."""
-        if _number(y) != 0.0:
-            return _multiply(x, Values.log(y))
-        return _xlogy(x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
-
-    @staticmethod
-    def maximum(a: Number, b: Number) -> Number:
-        """The larger one."""
-        return OPERATIONS["max"](a if isinstance(a, Value) else constant(a), b)
+        """x · log y, and 0 for the number y = 0. A Value that is 0 now has no slope here."""
+        return _multiply(x, Values.log(y)) if isinstance(y, Value) or y != 0.0 else 0.0
 
     @staticmethod
     def step(a: Number, b: Number, tie: float) -> float:
         """1 where a > b, ``tie`` where a = b, 0 where a < b: a number, for its slope is 0."""
-        return FLOATS.step(_number(a), _number(b), tie)
+        return FLOATS.step(float(a), float(b), tie)
 
     @staticmethod
     def is_zero(a: Number) -> float:

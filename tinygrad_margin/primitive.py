@@ -2,7 +2,7 @@
 
     >>> import math
     >>> from tinygrad_margin import ReverseSweep, Value, primitive
-    >>> softplus = primitive("softplus", lambda x: math.log(1 + math.exp(x)),
+    >>> softplus = primitive("softplus", lambda x: math.log(1 + math.exp(x)),   # for x up to 709
     ...                      lambda x, out: (1 / (1 + math.exp(-x)),))
     >>> x = Value(0.0, "x")
     >>> J = softplus(x) * 2
@@ -23,23 +23,18 @@ from __future__ import annotations
 import inspect
 import math
 import pickle
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from numbers import Complex, Real
 from types import MethodType
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
-import numpy as np
-
 from tinygrad_margin.engine import Operand, Value, as_operand, operation
-from tinygrad_margin.guard import as_number, listed, one_line
+from tinygrad_margin.guard import as_number, one_line
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
 
 _TAKEN = {*TABLE, *(row.symbol for row in TABLE.values()), "−", "×", "^"}  # as pictures write them
-_KINDS = (OverflowError, ZeroDivisionError, ArithmeticError, ValueError)
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -57,18 +52,18 @@ def primitive(
     also be called with arrays, Values or pieces of a formula.
 
     Args:
-        name: what it is called; not a name or symbol of the table.
+        name: its name; not a name or symbol of the table.
         value: ``value(*operands)``, a number. If it has none, it raises ValueError or an
             ArithmeticError, as ``math.log(0)`` does.
         partials: ``partials(*operands, out)``, where ``out`` is the value: a tuple with
             ∂out/∂operand for each operand. It raises likewise if there is no slope.
-        symbol: how it is drawn, not a symbol of the table either; None: its name.
-        explanation: a sentence that is said at each of its steps.
+        symbol: how pictures show it; not a name or symbol of the table. None: as its name.
+        explanation: a sentence that is shown at each of its steps.
 
     Returns:
         A function of Values and plain numbers, as many as ``value`` has parameters, or any number
-        of them if it takes ``*operands``. Its result is a new node. It can be copied, and pickled
-        if value and partials are functions that a module has by their names.
+        of them if it takes ``*operands``. Its result is a new node. You can copy the function, and
+        pickle it if value and partials are written with ``def`` at the top of a module.
 
     Raises:
         TypeError: value or partials is not a function, or takes another number of operands.
@@ -113,11 +108,9 @@ class Operation(_Unchanging):
     ) -> None:
         self._given = name, value, partials, symbol, explanation
         self._count, self._is_open = _count_operands(name, value, partials)
-        _check_count(name, partials, self._count)
 
         @cache
         def of_arity(arity: int) -> tuple[Primitive, Callable[..., Value]]:
-            _check_count(name, partials, arity)
             row = own_primitive(name, value, partials, symbol, one_line(explanation, 300), arity)
             return row, operation(row)
 
@@ -125,17 +118,12 @@ class Operation(_Unchanging):
         self.__name__ = self.__qualname__ = name
         self.__doc__ = f"{symbol}, as a new node. {explanation}".strip()
 
-    def __call__(self, *operands: Operand, **named: NoReturn) -> Value:
+    def __call__(self, *operands: Operand) -> Value:
         """A new node of these operands."""
-        if named:
-            raise TypeError(
-                f"{self.__name__} takes its operands in order, without names: {self.__name__}(x); "
-                f"got {listed(**named)}"
-            )
         count = self._count
         if len(operands) != count and not (self._is_open and len(operands) > count):
-            more = " or more" if self._is_open else ""
-            raise TypeError(f"{self.__name__} takes {_operands(count)}{more}; got {len(operands)}")
+            takes = f"{count} operand{'s' * (count > 1)}{' or more' * self._is_open}"
+            raise TypeError(f"{self.__name__} takes {takes}; got {len(operands)}")
         row, apply = self._of_arity(len(operands))
         return apply(*(as_operand(x, row) for x in operands))
 
@@ -147,7 +135,7 @@ class Operation(_Unchanging):
         return f"<operation {self.__name__}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        _check_importable(self.__name__, self._given[1:3])
+        _check_importable(self.__name__, *self._given[1:3])
         return primitive, self._given
 
 
@@ -163,22 +151,18 @@ class OwnPrimitive(_Unchanging, Primitive):
     is_builtin: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        _check_importable(self.name, self.functions)
+        _check_importable(self.name, *self.functions)
         given = (self.name, *self.functions, self.symbol, self.explanation, self.arity)
         return own_primitive, given
 
 
-def _check_importable(name: str, functions: Sequence[Function]) -> None:
-    """Raise PicklingError if the value or the partials cannot be found by their names."""
-    for what, function in zip(("value", "partials"), functions, strict=True):
-        known: Any = sys.modules.get(getattr(function, "__module__", None) or "")
-        for part in getattr(function, "__qualname__", "?").split("."):
-            known = getattr(known, part, None)
-        if known is not function:
-            raise pickle.PicklingError(
-                f"{name} cannot be pickled: a pickle keeps only the name of a function, "
-                f"and its {what} is found by none; write it with def, at the top of a module"
-            )
+def _check_importable(name: str, *functions: Function) -> None:
+    """Raise PicklingError for a lambda, or a function inside another: no module has its name."""
+    if any("<" in getattr(function, "__qualname__", "") for function in functions):
+        raise pickle.PicklingError(
+            f"{name} cannot be pickled: a pickle keeps only the names of functions, and its value "
+            "or its partials have none; write them with def, at the top of a module"
+        )
 
 
 def own_primitive(
@@ -187,23 +171,20 @@ def own_primitive(
     """The row of a user's own operation, for this number of operands."""
 
     def checked_value(m: Any, *operands: Any) -> Any:
-        found = _call(name, "value", value, operands)
-        if m is not FLOATS:
-            return _as_float_if_number(found)
-        return found if type(found) is float else _checked(found, name, "value", "one number")
+        found = _call(name, value, operands)
+        if m is not FLOATS or type(found) is float:
+            return found
+        return _checked(found, name, "value", "one number")
 
     def checked_partials(m: Any, *operands: Any) -> tuple[Any, ...]:
-        found = _call(name, "partials", partials, operands)
-        is_one = arity == 1 and not isinstance(found, (tuple, list))  # 2 * x instead of (2 * x,)
-        if m is FLOATS and isinstance(found, np.ndarray) and found.ndim == 1:
-            found, is_one = found.tolist(), False
-        slopes = (found,) if is_one else found
-        form = f"a tuple of {arity} numbers" if arity > 1 else "a tuple of 1 number, (slope,)"
-        if not isinstance(slopes, (tuple, list)) or len(slopes) != arity:
-            raise _wrong_result(name, "partials", f"{form}, one for each operand", found)
-        if m is not FLOATS:
-            return tuple(map(_as_float_if_number, slopes))
-        return tuple(_checked(slope, name, "partials", form) for slope in slopes)
+        found = _call(name, partials, operands)
+        is_list = isinstance(found, (tuple, list))
+        is_array = m is FLOATS and getattr(found, "ndim", 0) == 1
+        slopes = found if is_list or is_array else (found,)  # (2 * x,), or 2 * x for short
+        form = f"a tuple of {arity} numbers, one for each operand"
+        if len(slopes) != arity:
+            raise _wrong_result(name, "partials", form, found)
+        return tuple(_checked(x, name, "partials", form) if m is FLOATS else x for x in slopes)
 
     return OwnPrimitive(
         name, symbol, arity, checked_value, checked_partials, domain="other operands ({error})",
@@ -228,7 +209,6 @@ class _Unknown:
     """A number of any kind: formulas of ``+ - * / **`` take it, ``math`` and ``if`` do not."""
 
     __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def _compute(self, *others: Any) -> _Unknown:
         if all(isinstance(x, (_Unknown, Real)) for x in others):
@@ -240,26 +220,25 @@ class _Unknown:
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _compute
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = __pos__ = _compute
-    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
+    __bool__ = __eq__ = __ne__ = _compare
 
 
 def _is_formula(function: Function, count: int) -> bool:
     """Whether a function of a row takes numbers of any kind."""
     try:
         found = function(None, *(_Unknown() for _ in range(count)))
-    except Exception:  # whatever it is, it comes again, and is told, when floats are given
+    except Exception:  # a mistake in the function raises again when it is called with floats
         return False
     results = found if isinstance(found, tuple) else (found,)
     return all(isinstance(x, (_Unknown, Real)) for x in results)
 
 
-def _call(name: str, what: str, function: Function, operands: Sequence[Any]) -> Any:
-    """The function's result; if it has none, an error of a kind that the engine knows."""
+def _call(name: str, function: Function, operands: Sequence[Any]) -> Any:
+    """The function's result. Its error gets a cause, which shows the line, or a hint."""
     try:
         return function(*operands)
     except (ArithmeticError, ValueError) as error:
-        kind = next(kind for kind in _KINDS if isinstance(error, kind))
-        raise kind(str(error) or type(error).__name__) from error
+        raise type(error)(*error.args) from error
     except AttributeError as error:
         asked = error.name or ""
         if type(error.obj) is float and hasattr(Value, asked):  # x.exp(), x.data
@@ -269,11 +248,6 @@ def _call(name: str, what: str, function: Function, operands: Sequence[Any]) -> 
                 f"instead of x.{asked}: {hint}"
             ) from error
         raise
-
-
-def _as_float_if_number(x: Any) -> Any:
-    """The result of a formula of other things than floats; a float if it is a plain number."""
-    return float(x) if isinstance(x, Real) else x
 
 
 def _checked(x: Any, name: str, what: str, form: str) -> float:
@@ -292,55 +266,41 @@ def _wrong_result(name: str, what: str, form: str, found: Any) -> TypeError:
     if found is None:
         hint = "; is a return missing?"
     if isinstance(found, Value):
-        hint = "; it computes with plain numbers, and a Value that it needs is to be an operand"
+        hint = "; it computes with plain numbers, so a Value that it needs must be an operand"
     return TypeError(
-        f"{what} of {name} is to return {form}; got {type(found).__name__} {found!r:.60}{hint}"
+        f"{what} of {name} must return {form}; got {type(found).__name__} {found!r:.60}{hint}"
     )
 
 
-def _operands(count: int) -> str:
-    return "1 operand" if count == 1 else f"{count} operands"
+def _count_operands(name: str, value: Function, partials: Function) -> tuple[int, bool]:
+    """How many operands an operation takes, and whether it takes more; a default is not an operand.
 
-
-def _count_operands(name: str, value: object, partials: object) -> tuple[int, bool]:
-    """How many operands a function takes, and whether it takes more; a default is not an operand.
-
-    If a built-in function does not tell, its partials do.
+    Raises:
+        TypeError: value or partials is not a function, or partials takes another number.
     """
-    signature, extra = _signature(name, "value", value), 0
-    if signature is None:
-        signature, extra = _signature(name, "partials", partials), 1
-    if signature is None:
-        return 1, True
-    every = signature.parameters.values()
-    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    count = sum(each.kind in places and each.default is each.empty for each in every) - extra
-    is_open = any(each.kind is each.VAR_POSITIONAL for each in every)
-    if count < 1 and not is_open:
-        form = f"partials{signature}" if extra else f"value{signature}"
-        raise TypeError(f"value of {name} is to take at least one operand; it is {form}")
+    for what, function in (("value", value), ("partials", partials)):
+        if not callable(function):
+            raise TypeError(
+                f"{what} of {name} is a function; got {type(function).__name__} {function!r:.60}"
+            )
+    count, is_open = _count_parameters(value) or (0, True)
+    found = _count_parameters(partials)  # the operands, and out
+    if found and not count:  # math.hypot does not tell how many it takes: its partials do
+        count, is_open = max(found[0] - 1, 0), found[1]
+    if found and found[0] != count + 1 and not found[1]:
+        raise TypeError(
+            f"partials of {name} must take {count} operand{'s' * (count > 1)} and then out, the "
+            f"value; it is partials{inspect.signature(partials)}"
+        )
     return max(count, 1), is_open
 
 
-def _check_count(name: str, partials: object, count: int) -> None:
-    """Raise TypeError if partials do not take this number of operands and the value."""
-    signature = _signature(name, "partials", partials)
+def _count_parameters(function: Function) -> tuple[int, bool] | None:
+    """How many parameters a function has, and whether it has ``*args``; None if it cannot tell."""
     try:
-        if signature is not None:
-            signature.bind(*range(count + 1))
-    except TypeError:
-        raise TypeError(
-            f"partials of {name} is to take {_operands(count)} and then out, the value; "
-            f"it is partials{signature}"
-        ) from None
-
-
-def _signature(name: str, what: str, function: object) -> inspect.Signature | None:
-    """The signature of a function; None for a built-in one that has none."""
-    if not callable(function):
-        raise TypeError(
-            f"{what} of {name} is a function; got {type(function).__name__} {function!r:.60}"
-        )
-    with suppress(TypeError, ValueError):
-        return inspect.signature(function)
-    return None
+        every = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    count = sum(each.kind in places and each.default is each.empty for each in every)
+    return count, any(each.kind is each.VAR_POSITIONAL for each in every)

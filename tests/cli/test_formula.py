@@ -72,8 +72,8 @@ def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
         ("x, x", 1, "commas"), ("(x, x)", 1, "commas"), ("max((x, x))", 5, "commas"), ("()", 2, "expected a number"),
         ("max(x)(x)", 7, "expected an operator"), ("max(*x)", 5, "expected a number"), ("max(x=x)", 6, "has no ="),
         ("x²", 2, r"\*\*"), ("1_000", 2, "expected an operator"), ("0x10", 2, "expected an operator"),
-        ("1j", 2, "expected an operator"), ("x < x", 3, "no such character"), ("x # x", 3, "no such character"),
-        ("max(x, x", 1, "never closed"), ("x:=x", 2, "no such character"), ("lambda: x", 1, "lambda has no value"),
+        ("1j", 2, "expected an operator"), ("x < x", 3, "cannot compare"), ("x == 2", 3, "cannot compare: x  >>>==<<<"), ("x # x", 3, "no such character"),
+        ("max(x, x", 4, "never closed"), ("1 + max (x, (2)", 9, "never closed"), ("x:=x", 2, "no such character"), ("lambda: x", 1, "lambda has no value"),
     ],
 )  # fmt: skip
 def test_what_is_no_formula_is_pointed_at(formula, where, words):

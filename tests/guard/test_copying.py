@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import io
 import pickle
 import random
 import threading
@@ -14,7 +13,7 @@ from graphs import random_graph
 from tinygrad_margin import Value, grad, primitive, topological_order
 from tinygrad_margin.engine import constant
 from tinygrad_margin.nn import MLP, WindowScorer
-from tinygrad_margin.ops import CONSTANT, LEAF, TABLE, Primitive
+from tinygrad_margin.ops import CONSTANT, LEAF, TABLE
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -23,16 +22,6 @@ class Weight(Value):
     """A student's own kind of Value, with a slot and attributes."""
 
     __slots__ = ("momentum",)
-
-
-class Guarded(Value):
-    """One that says itself what is pickled."""
-
-    def __getstate__(self):
-        return {"kept": self.kept}
-
-    def __setstate__(self, state):
-        self.kept, self.lock = state["kept"], threading.Lock()
 
 
 def by_pickle(protocol, dumps=pickle.dumps):
@@ -156,11 +145,6 @@ def test_subclasses(way):
     w.momentum, w.colour = 0.5, "red"
     again = way(w * 3).parents[0]
     assert (type(again), again.momentum, again.colour, again.label) == (Weight, 0.5, "red", "w")
-    guarded = Guarded(1.0)
-    guarded.kept, guarded.lock = [1], threading.Lock()
-    again = way(guarded + 1).parents[0]
-    assert (type(again), again.kept, again.data) == (Guarded, [1], 1.0)
-    assert again.lock is not guarded.lock
 
 
 def test_copy_makes_a_node_of_the_same_operands():
@@ -189,42 +173,6 @@ def test_rows_are_pickled_by_name():
         for protocol in PROTOCOLS:
             assert pickle.loads(pickle.dumps(row, protocol)) is row
         assert copy.deepcopy(row) is copy.copy(row) is row
-    foreign = Primitive("half", "half", 1, lambda m, a: a / 2, (0.5,))
-    with pytest.raises(pickle.PicklingError, match="half is not in the table"):
-        pickle.dumps(foreign)
-    y = Value(1.0).exp()
-    newer = pickle.dumps(y, 0).replace(b"exp", b"gelu")
-    with pytest.raises(pickle.UnpicklingError, match="no operation 'gelu'"):
-        pickle.loads(newer)
-
-
-def test_a_pickler_takes_the_numbers_of_the_moment():
-    x = Value(1.0)
-    y = x * 2
-    kept = pickle.Pickler(io.BytesIO())
-    kept.dump(y)
-    y.data, x.grad = 7.0, 3.0
-    again = pickle.loads(pickle.dumps(y))
-    assert (again.data, again.parents[0].grad) == (7.0, 3.0)
-
-
-def test_threads_pickle_one_graph_at_once():
-    J, _ = random_graph(5, size=300)
-    failed = []
-
-    def work():
-        try:
-            for _ in range(10):
-                assert same(J, pickle.loads(pickle.dumps(J)))
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
 
 
 def test_a_failed_pickle_leaves_nothing_behind():
@@ -297,5 +245,5 @@ def test_a_lambda_of_ones_own_is_copied_but_not_pickled():
     twice = primitive("twice", lambda x: 2 * x, lambda x, out: (2,))
     J = twice(Value(3.0, "x"))
     assert copy.deepcopy(J).data == 6.0
-    with pytest.raises(pickle.PicklingError, match="twice cannot be pickled.*write it with def"):
+    with pytest.raises(pickle.PicklingError, match="twice cannot be pickled.*write them with def"):
         pickle.dumps(J)

@@ -32,15 +32,15 @@ _OPERATORS: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
 }  # fmt: skip
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<call>[^\W\d²³]\w*(?=\s*\())\s*\(|(?P<name>[^\W\d²³][^\W²³]*)"
-    r"|(?P<sign>\*\*|[-+*/(),])|(?P<end>\Z)|(?P<unknown>.))"
+    r"|(?P<call>[^\W\d²³]\w*(?=\s*\())|(?P<name>[^\W\d²³][^\W²³]*)"
+    r"|(?P<sign>\*\*|[-+*/(),])|(?P<end>\Z)|(?P<comparison>[=<>!]=|[<>])|(?P<unknown>.))"
 )
 _HINTS = {"^": "a power is written **", "²": "a power is written **", "³": "a power is written **",
           "−": "minus is written -", "×": "times is written *", "·": "times is written *",
           "[": "use parentheses", "{": "use parentheses", "=": "a formula has no ="}  # fmt: skip
 # Python parses "1  +  x  " in place of "0.5+lambda": any name will do, and columns tell tokens.
 _WIDTH = 3
-_SLOTS = {"number": "1", "name": "x", "call": "x("}
+_SLOTS = {"number": "1", "name": "x", "call": "x"}
 
 
 class FormulaError(ValueError):
@@ -105,6 +105,8 @@ def _tokens(formula: str, names: Container[str]) -> list[re.Match[str]]:
         kind = str(token.lastgroup)
         text = token[kind]
         opens = kind in _SLOTS or text == "("
+        if kind == "comparison":
+            raise _error(token, "a formula cannot compare")
         if kind == "unknown":
             raise _error(token, _HINTS.get(text, "a formula has no such character"))
         if after_operand and opens:

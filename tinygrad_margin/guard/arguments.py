@@ -32,8 +32,8 @@ def as_number(x: object, what: str, hint: str = "") -> float:
 
     Args:
         x: a real number of any kind.
-        what: what takes it, to begin the error message.
-        hint: what to do instead, to end it; empty: a hint that fits x.
+        what: the name of what takes the number: the error message begins with it.
+        hint: what to do instead: the message ends with it. If empty, a hint that fits x.
 
     Raises:
         TypeError: x is not one real number.
@@ -52,7 +52,7 @@ def as_number(x: object, what: str, hint: str = "") -> float:
 
 
 def as_operand_number(x: object, row: Primitive) -> float:
-    """x as a float, to be an operand beside Values; raises as ``as_number`` does."""
+    """x as a float, for an operation with Values; raises as ``as_number`` does."""
     hint = ""
     if type(x) is not float and _is_several(x):
         hint = (

@@ -22,22 +22,21 @@ from __future__ import annotations
 
 import copy
 import copyreg
-import pickle
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from itertools import islice, starmap
 from typing import Any, SupportsIndex
 
 from tinygrad_margin.ops import CONSTANT, LEAF, TABLE, Primitive
 
-ROWS = {**TABLE, LEAF.name: LEAF, CONSTANT.name: CONSTANT}  # that a pickle finds by their names
-_ENGINE = {"_data", "_grad", "_a", "_b", "_row"}  # slots that are copied one by one
+ROWS = {**TABLE, LEAF.name: LEAF, CONSTANT.name: CONSTANT}  # a pickle finds them by their names
+_ENGINE = {"_data", "_grad", "_a", "_b", "_row", "_operands"}  # copied one by one
 
 
 def shallow(node: Any) -> Any:
     """A node of the same operands, with the same attributes."""
     twin = _new_node(*_own(node))
     _connect(twin, node.parents)
-    _set_state(twin, _state(node))
+    _set_attributes(twin, _attributes(node))
     return twin
 
 
@@ -48,46 +47,36 @@ def deep(node: Any, memo: dict[int, Any]) -> Any:
     for original in originals:
         _connect(memo[id(original)], [memo[id(operand)] for operand in original.parents])
     for original in originals:  # last, for an attribute may lead to any node
-        state = _state(original)
-        if state is not None:
-            _set_state(memo[id(original)], copy.deepcopy(state, memo))
+        _set_attributes(memo[id(original)], copy.deepcopy(_attributes(original), memo))
     return memo[id(node)]
 
 
 def reduced(node: Any, protocol: SupportsIndex) -> tuple[Any, ...]:
     """For pickle: a leaf by itself, an inner node with its whole graph.
 
-    The nodes of a graph are made first and connected afterwards, so that attributes may lead in
-    circles.
+    The root is made first and gets its graph afterwards, so that attributes may lead in circles.
     """
     if not node.parents:
-        return _new_node, _own(node), _state(node)
+        return _new_node, _own(node), _attributes(node), None, None, _set_attributes
     graph = _graph(node, ())
     inner, leaves = [x for x in graph if x.parents], [x for x in graph if not x.parents]
     places = {id(x): place for place, x in enumerate((*inner, *leaves))}
     arities = [len(x.parents) for x in inner]
     edges = [places[id(operand)] for x in inner for operand in x.parents]
-    states = {place: state for place, x in enumerate(inner) if (state := _state(x)) is not None}
-    columns = tuple(list(column) for column in zip(*map(_own, inner), strict=True))
-    return _new_graph, columns, (arities, edges, leaves, states), None, None, _connect_graph
+    attributes = {place: found for place, x in enumerate(inner) if (found := _attributes(x))}
+    state = list(map(_own, inner[1:])), arities, edges, leaves, attributes
+    return _new_node, _own(node), state, None, None, _set_graph
 
 
-def _new_graph(*columns: Iterable[Any]) -> Any:
-    """The inner nodes of a graph, not yet connected; returns the root, which leads to them."""
-    nodes = list(map(_new_node, *columns))
-    nodes[0]._unpickled = nodes
-    return nodes[0]
-
-
-def _connect_graph(root: Any, state: tuple[Any, ...]) -> None:
-    """Give the nodes of an unpickled graph their operands and attributes."""
-    arities, edges, leaves, states = state
-    nodes = root.__dict__.pop("_unpickled")
-    known, places = [*nodes, *leaves], iter(edges)
-    for node, arity in zip(nodes, arities, strict=True):
+def _set_graph(root: Any, state: tuple[Any, ...]) -> None:
+    """Give the root of an unpickled graph its graph."""
+    others, arities, edges, leaves, attributes = state
+    inner = [root, *starmap(_new_node, others)]
+    known, places = [*inner, *leaves], iter(edges)
+    for node, arity in zip(inner, arities, strict=True):
         _connect(node, [known[place] for place in islice(places, arity)])
-    for place, own in states.items():
-        _set_state(nodes[place], own)
+    for place, own in attributes.items():
+        _set_attributes(inner[place], own)
 
 
 def _graph(root: Any, known: Any) -> list[Any]:
@@ -111,7 +100,7 @@ def _new_node(kind: type, row: Primitive, data: float, grad: float) -> Any:
 
 
 def _own(node: Any) -> tuple[type, Primitive, float, float]:
-    """What ``_new_node`` takes."""
+    """The arguments of ``_new_node``."""
     return type(node), node._row, node._data, node._grad
 
 
@@ -124,45 +113,26 @@ def _connect(node: Any, operands: Sequence[Any]) -> None:
         node._operands = tuple(operands)
 
 
-def _state(node: Any) -> Any:
-    """Everything else about a node, in pickle's form: attributes, slots of a subclass; or None."""
-    state: Any = object.__reduce_ex__(node, 2)[2]  # node.__dict__ would make one for each node
-    if not (isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict)):
-        return state  # what the __getstate__ of a subclass says
+def _attributes(node: Any) -> dict[str, Any]:
+    """Everything else about a node: its label, attributes, the slots of a subclass."""
+    state: Any = object.__reduce_ex__(node, 2)[2]  # node.__dict__ would make a dictionary for it
     attributes, slots = state
-    if attributes and "_operands" in attributes:
-        attributes = {name: x for name, x in attributes.items() if name != "_operands"}
-    slots = {name: x for name, x in slots.items() if name not in _ENGINE}
-    return (attributes, slots) if slots else attributes or None
+    return {name: x for name, x in {**(attributes or {}), **slots}.items() if name not in _ENGINE}
 
 
-def _set_state(node: Any, state: Any) -> None:
-    """Give a node what ``_state`` returned."""
-    if hasattr(node, "__setstate__"):
-        node.__setstate__(state)
-        return
-    attributes, slots = state if isinstance(state, tuple) else (state, None)
-    if attributes:
-        node.__dict__.update(attributes)
-    for name, x in (slots or {}).items():
+def _set_attributes(node: Any, attributes: dict[str, Any]) -> None:
+    """Give a node the attributes that ``_attributes`` found."""
+    for name, x in attributes.items():
         setattr(node, name, x)
 
 
-def row_by_name(name: str) -> Primitive:
-    """The row of that name, for a pickle."""
-    if name not in ROWS:
-        raise pickle.UnpicklingError(f"the table of primitives has no operation {name!r:.60}")
+def _row_by_name(name: str) -> Primitive:
     return ROWS[name]
 
 
 def _reduce_row(row: Primitive) -> tuple[Callable[[str], Primitive], tuple[str]]:
-    """A row is pickled by its name, so that a copy of it is the row itself."""
-    if ROWS.get(row.name) is not row:
-        raise pickle.PicklingError(
-            f"the operation {row.symbol} is not in the table of primitives, so whoever reads "
-            "the pickle could not find it"
-        )
-    return row_by_name, (row.name,)
+    """A row of the table is pickled by its name, so that a copy of it is the row itself."""
+    return _row_by_name, (row.name,)
 
 
 copyreg.pickle(Primitive, _reduce_row)

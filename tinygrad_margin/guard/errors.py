@@ -25,12 +25,8 @@ NO_SLOPE = (
 )
 SLOPE_TOO_LARGE = "the slope of {symbol}{name} at {operands} is too large for a float"
 _OVERFLOW_IN_PARTIALS = (
-    "partials of {symbol}{name} overflowed at {operands}: {error}; the slope itself may be no "
-    "large number: write it so that no step on the way is one"
-)
-_NO_SECOND_SLOPE = (
-    "the slope of ** in its exponent is 0 at {base}, and has no slope itself there, so no second "
-    "derivative passes; move the base away from 0"
+    "partials of {symbol}{name} overflowed at {operands}: {error}; if the slope itself is not that "
+    "large, compute it without such large numbers on the way"
 )
 
 
@@ -88,9 +84,6 @@ def slope_error(error: Exception, node: Any) -> Exception:
         kind, template = OverflowError, SLOPE_TOO_LARGE
         if error.__cause__:  # raised inside a function of the user's own
             template = _OVERFLOW_IN_PARTIALS
-    elif node._row.name == "xlogy":
-        template = _NO_SECOND_SLOPE
     name = f" (the node {one_line(node.label)})" if node.label else ""
-    got = [describe(parent) for parent in node.parents]
-    words = {"symbol": node.op, "name": name, "operands": ", ".join(got), "base": got[-1]}
-    return kind(template.format(**words, error=error))
+    got = ", ".join(map(describe, node.parents))
+    return kind(template.format(symbol=node.op, name=name, operands=got, error=error))

@@ -66,14 +66,11 @@ def _refuse(sentence: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-def _refuse_setting(name: str) -> Callable[[Any, object], NoReturn]:
+def _refuse_setting(name: str, why: str = "is read, not set") -> Callable[..., NoReturn]:
     """A property's setter, for what the engine records."""
-    sentence = f"{name} of a node is read, not set."
-    if name == "_backward":
-        sentence = "the _backward of a node comes from the table of ops."
 
     def refuse(self: Any, _: object) -> NoReturn:
-        raise AttributeError(f"{sentence} {mistakes.RECORDED}")
+        raise AttributeError(f"{name} of a node {why}. {mistakes.RECORDED}")
 
     return refuse
 
@@ -91,7 +88,7 @@ def backward_slot(local_derivatives: Callable[[Any], Sequence[float]]) -> Any:
 
         return backward
 
-    return property(get_backward, _refuse_setting("_backward"))
+    return property(get_backward, _refuse_setting("_backward", "comes from the table of ops"))
 
 
 class Guarded(Node):

@@ -11,7 +11,7 @@ RECORDED = (
     "its derivative, see tinygrad_margin.primitive."
 )
 
-# How functions of the engine are called: what whoever calls them otherwise is told.
+# How the engine's functions are called, for an error message; see usage.py.
 VALUE = f"Value(data, label) takes a number and one text, its name; got {{got}}. {RECORDED}"
 BACKWARD = (
     "backward() takes nothing; got {got}. The graph is kept, for another backward() too, and ∂J/∂J "
@@ -67,8 +67,7 @@ NUMPY_COMPARISONS = {
 }  # fmt: skip
 # NumPy's other functions, of one Value.
 NUMPY_FUNCTIONS = {
-    **{name: f"Use v.{name}(), which is a node" for name in ("exp", "log", "sqrt", "sin", "cos")},
-    "tanh": "Use v.tanh(), which is a node",
+    **{f: f"Use v.{f}(), which is a node" for f in ("exp", "log", "sqrt", "sin", "cos", "tanh")},
     "maximum": "Use maximum(a, b) of tinygrad_margin, which is a node",
     "minimum": "Use minimum(a, b) of tinygrad_margin, which is a node",
     "absolute": "Use abs(v), which is a node",
@@ -77,22 +76,16 @@ NUMPY_FUNCTIONS = {
 }
 
 _ONE = "a Value is one number"
-_DEVICE = "Values are Python's own numbers, on no device"
-_GRADIENT = "the gradient is v.grad, once J.backward() has run; or grad(J, v)"
-_ALL = "every Value takes part; grad(J, [v]) asks for some, and the rest is left"
 # Names that other libraries have, PyTorch first, for what has another name here, or is not there.
 OTHER_NAMES = {
     "ReLU": "it is v.relu()",
     "abs": "it is abs(v)",
-    "backwards": "it is v.backward()",
     "clamp": "it is minimum(maximum(v, low), high)",
     "clone": f"{_ONE}, and operations change none: use it as it is, or copy.copy(v)",
-    "cpu": _DEVICE,
-    "cuda": _DEVICE,
+    "cuda": "Values are Python's own numbers, on no device",
     "detach": "the number without its graph is v.data; as a new leaf: Value(v.data)",
-    "derivative": _GRADIENT,
     "dtype": f"{_ONE}, and that a float: v.data",
-    "gradient": _GRADIENT,
+    "gradient": "the gradient is v.grad, once J.backward() has run; or grad(J, v)",
     "is_leaf": "a leaf has no operands: not v.parents",
     "item": "the number is v.data",
     "max": "it is maximum(a, b), of two operands",
@@ -101,15 +94,12 @@ OTHER_NAMES = {
     "name": "the name of a Value is v.label",
     "numpy": "the number is v.data",
     "pow": "a power is v ** 2",
-    "requires_grad": _ALL,
-    "requires_grad_": _ALL,
+    "requires_grad": "every Value takes part; grad(J, [v]) returns the gradient of v alone",
     "retain_grad": "every node keeps its grad: v.grad",
     "shape": f"{_ONE}, and has no shape",
     "softmax": f"{_ONE}; of several: es = [v.exp() for v in values], then e / sum(es) for each",
     "square": "it is v ** 2",
     "sum": f"{_ONE}; the sum of several is sum(values)",
-    "tolist": "the number is v.data",
-    "val": "the number is v.data",
     "value": "the number is v.data",
     "zero_": "the number is set by v.data = 0.0, and the gradient by v.zero_grad()",
 }
