@@ -96,11 +96,12 @@ def test_labels_and_order_of_the_parameters():
 
 @pytest.mark.parametrize("bad", [
     lambda: WindowScorer(3, 2)([1.0, 2.0]), lambda: WindowScorer(3, 2)([1.0] * 4),
-    lambda: WindowScorer(2, 2, f="gelu"), lambda: Neuron(2)([1.0]),
+    lambda: WindowScorer(0, 2), lambda: WindowScorer(2, 2, f="gelu"), lambda: Neuron(2)([1.0]),
+    lambda: MLP(2, []),
     lambda: MLP(2, [3, 1])([1.0, 2.0, 3.0]),
 ])  # fmt: skip
 def test_bad_input(bad):
-    with pytest.raises(ValueError, match="takes|1 or more|f is one of"):
+    with pytest.raises(ValueError, match="takes|1 or more|f is one of|at least one layer"):
         bad()
     with pytest.raises(TypeError, match="real number; got str 'x'"):
         WindowScorer(2, 1)([1.0, "x"])

@@ -29,11 +29,13 @@ from tinygrad_margin.engine import (
     constant,
     local_derivatives,
     maximum,
+    operation,
     power,
     topological_order,
 )
 from tinygrad_margin.graph import nodes_reached_from
 from tinygrad_margin.guard import as_node, as_number, check_slopes, one_line, slope_error
+from tinygrad_margin.guard.copying import ROWS
 from tinygrad_margin.ops import CONSTANT, FLOATS, POW, POW_OF_NUMBER, POW_TO_NUMBER, Primitive
 from tinygrad_margin.primitive import partials_are_formulas
 
@@ -67,8 +69,7 @@ def grad(
     Raises:
         TypeError: J or an entry of wrt is not a Value; or, with ``create_graph``, the partials of
             an operation of your own do not work on Values.
-        SlopeError, OverflowError: as ``backward``, if a slope is missing that wrt needs. With
-            ``create_graph``, xᵖ at x = 0 has no slope in p.
+        SlopeError, OverflowError: as ``backward``, if a slope is missing that wrt needs.
 
     Example:
         >>> s, s_c = Value(0.3), Value(0.5)
@@ -283,6 +284,13 @@ def _function(name: str) -> Any:
     return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
 
 
+# x · log y at y = 0, where it is 0 and has no slope: only in the graph of a gradient.
+XLOGY = Primitive(
+    "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
+)
+ROWS[XLOGY.name] = XLOGY
+
+
 class Values:
     """The mathematics of Values, for the rows of the table: what ``FLOATS`` is for floats."""
 
@@ -300,8 +308,10 @@ class Values:
 
     @staticmethod
     def xlogy(x: Number, y: Number) -> Number:
-        """x · log y, and 0 for the number y = 0. A Value that is 0 now has no slope here."""
-        return _multiply(x, Values.log(y)) if isinstance(y, Value) or y != 0.0 else 0.0
+        """x · log y, and 0 where y = 0."""
+        if float(y) != 0.0:
+            return _multiply(x, Values.log(y))
+        return operation(XLOGY)(x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
 
     @staticmethod
     def step(a: Number, b: Number, tie: float) -> float:

@@ -130,7 +130,7 @@ class MLP(Module):
         nouts: the number of neurons of each layer, a list.
 
     Raises:
-        ValueError: a number is below 1.
+        ValueError: a number is below 1, or nouts is empty.
         TypeError: nouts is not a list.
 
     Example:
@@ -147,6 +147,8 @@ class MLP(Module):
                 f"nouts of an MLP is a list, the sizes of its layers: MLP(2, [4, 1]); got {got}"
             )
         sizes = list(pairwise([nin, *nouts]))
+        if not sizes:
+            raise ValueError("an MLP has at least one layer: MLP(2, [4, 1]); got an empty nouts")
         self.layers = [Layer(*size, nonlin=size is not sizes[-1]) for size in sizes]
 
     def __call__(self, x: Sequence[Operand], *rest: NoReturn) -> Any:
@@ -179,7 +181,7 @@ class WindowScorer(Module):
         U: n_hidden Values, labelled U_i.
 
     Raises:
-        ValueError: f is another word.
+        ValueError: a size is below 1, or f is another word.
 
     Source: Stanford CS224N, notes on neural networks and backpropagation.
 
@@ -193,6 +195,8 @@ class WindowScorer(Module):
     def __init__(
         self, n_inputs: int, n_hidden: int, f: str = "tanh", seed: int | None = None
     ) -> None:
+        if n_inputs < 1 or n_hidden < 1:
+            raise ValueError(f"n_inputs and n_hidden are 1 or more; got {n_inputs}, {n_hidden}")
         if f not in _ACTIVATIONS:
             raise ValueError(f"f is one of {', '.join(_ACTIVATIONS)}; got {f!r:.60}")
         rng = random.Random(seed)

@@ -72,6 +72,11 @@ class ReverseSweep(Iterator[Step]):
         """∂J/∂node so far, for every node: a read-only view that follows the sweep."""
         return MappingProxyType(self._totals)
 
+    @property
+    def last(self) -> Step | None:
+        """The last step done; None at the start."""
+        return self._done[-1] if self._done else None
+
     def step(self) -> Step:
         """Do the next step and return it.
 
@@ -127,7 +132,7 @@ class ReverseSweep(Iterator[Step]):
         """
         progress = Progress(
             done=frozenset(step.node for step in self._done),
-            current=self._done[-1].node if self._done else None,
+            current=self.last.node if self.last else None,
             totals=self._totals,
         )
         return draw_progress(self._order[0], progress, to, **options)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import copy
 import copyreg
+import pickle
 from collections.abc import Callable, Sequence
 from itertools import islice, starmap
 from typing import Any, SupportsIndex
@@ -132,6 +133,8 @@ def _row_by_name(name: str) -> Primitive:
 
 def _reduce_row(row: Primitive) -> tuple[Callable[[str], Primitive], tuple[str]]:
     """A row of the table is pickled by its name, so that a copy of it is the row itself."""
+    if ROWS.get(row.name) is not row:
+        raise pickle.PicklingError(f"{row.symbol} cannot be pickled: the table has no such row")
     return _row_by_name, (row.name,)
 
 
