@@ -7,7 +7,7 @@
     >>> layout.place(J, varying=True)
     >>> builder = Builder(layout, items=5)
     >>> builder.write(builder.read(J), builder.m.tanh(builder.read(x)))
-    >>> [function.__name__ for function, _, _ in builder.calls]
+    >>> [function.__name__ for function, _ in builder.calls]
     ['tanh']
 
 What is the same for all items stands in one vector. What varies stands in a matrix, with a row for
@@ -58,7 +58,6 @@ class Builder(Calls):
 
     Attributes:
         values, adjoints: those of nodes that do not vary (n,), and of those that vary (n, items).
-        cleared: the adjoints that start at 0: which of the two buffers, and where.
         plus: which nodes cannot be −0.0, if no input is.
     """
 
@@ -70,7 +69,6 @@ class Builder(Calls):
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
         constants = np.flatnonzero(~self.record.live)
         self.values[0][self._slot[constants]] = self.record.data[constants]
-        self.cleared: list[tuple[int, Places]] = []
         self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)
         self.plus[self.record.inputs] = True
         self._rows: dict[Row, Floats] = {}
@@ -165,7 +163,7 @@ class Builder(Calls):
             if target is None:
                 self.add(_add_at, buffer, places, found)
             else:
-                self.add(np.add, target, found, out=target)
+                self.add(np.add, target, found, target)
             return
         self._written[kind][places] = True
         if target is None:
@@ -190,7 +188,7 @@ class Builder(Calls):
         order = np.argsort(places, axis=None, kind="stable")
         rows = self.gather(whole.reshape(places.size, *whole.shape[places.ndim :]), order)
         shape = len(distinct), *rows.shape[1:]
-        return distinct, WaitingCall(self, np.add.reduceat, [rows, start, 0], shape)
+        return distinct, WaitingCall(self, np.add.reduceat, [rows, start, 0, None], shape)
 
     def _hand_on_to_one(self, nodes: Places, contribution: Any) -> None:
         """Add to the adjoint of one node. An array that stays as it is need not be copied."""
@@ -218,7 +216,7 @@ class Builder(Calls):
     def _clear(self, kind: int, places: Places) -> None:
         """Have these adjoints start at 0."""
         if places.size:
-            self.cleared.append((kind, places))
+            self.calls.insert(0, (np.ndarray.__setitem__, [self.adjoints[kind], places, 0.0]))
             self._written[kind][places] = True
             self._shared[id(self.adjoints[kind])][places] = True
 

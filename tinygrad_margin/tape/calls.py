@@ -3,7 +3,7 @@
     >>> from tinygrad_margin.ops import TABLE
     >>> calls, a, out = Calls(), np.array([1.0, 2.0]), np.empty(2)
     >>> calls.write(out, TABLE["tanh"].value(calls.m, Result(calls, a)) * 2.0 - 1.0)
-    >>> [function.__name__ for function, _, _ in calls.calls]
+    >>> [function.__name__ for function, _ in calls.calls]
     ['tanh', 'multiply', 'add']
     >>> run(calls.calls)
     >>> out.round(3)
@@ -25,14 +25,14 @@ import numpy as np
 
 from tinygrad_margin.tape.arrays import ARRAYS, Floats, Function, Places
 
-# A function, its operands, and as "out" the array that it fills, unless that is an operand.
-Call: TypeAlias = tuple[Function, list[Any], dict[str, Floats]]
+# A function and its arguments. The last one is the array that it fills.
+Call: TypeAlias = tuple[Function, list[Any]]
 
 
 def run(calls: Sequence[Call]) -> None:
     """Make the calls, in order."""
-    for function, operands, out in calls:
-        function(*operands, **out)
+    for function, arguments in calls:
+        function(*arguments)
 
 
 class Calls:
@@ -48,10 +48,9 @@ class Calls:
         """The mathematics of Results, for the rows of the table."""
         return _ResultMathematics(self)
 
-    def add(self, function: Function, *operands: Any, out: Floats | None = None) -> None:
+    def add(self, function: Function, *arguments: Any) -> None:
         """Add a call."""
-        found = [array_of(x) for x in operands]
-        self.calls.append((function, found, {} if out is None else {"out": out}))
+        self.calls.append((function, [array_of(x) for x in arguments]))
 
     def call(self, function: Function, *operands: Any) -> Result:
         """A function of Results, arrays and numbers, item by item."""
@@ -71,7 +70,7 @@ class Calls:
     def total(self, x: Floats | WaitingCall, axis: int) -> WaitingCall:
         """The sum along an axis."""
         shape = x.shape[:axis] + x.shape[axis + 1 :]
-        return WaitingCall(self, np.add.reduce, [x, axis], shape)
+        return WaitingCall(self, np.add.reduce, [x, axis, None], shape)
 
     def write(self, target: Floats, result: Any) -> None:
         """Have a Result, a WaitingCall, an array or a number in the target."""
@@ -79,7 +78,7 @@ class Calls:
         if isinstance(x, WaitingCall) and x.filled is None and x.shape == target.shape:
             x.fill(target)
         else:
-            self.add(filling(np.asarray), x, out=target)
+            self.add(np.copyto, target, x)
 
     def start_step(self) -> None:
         """Let the temporary arrays of the next step overwrite those of the last one."""
@@ -101,8 +100,8 @@ class Calls:
 
 
 def filling(function: Function) -> Function:
-    """The function, with its result in an array ``out``."""
-    return lambda *operands, out: np.copyto(out, function(*operands))
+    """The function, with one more argument: an array for its result."""
+    return lambda *arguments: np.copyto(arguments[-1], function(*arguments[:-1]))
 
 
 def array_of(x: Any) -> Any:
@@ -128,7 +127,7 @@ class WaitingCall:
         """Add the call; it fills ``out``, or a temporary array."""
         operands = [array_of(x) for x in self.operands]
         self.filled = self.calls.temporary(self.shape) if out is None else out
-        self.calls.add(self.function, *operands, out=self.filled)
+        self.calls.add(self.function, *operands, self.filled)
 
 
 @dataclass(eq=False, slots=True)
@@ -203,8 +202,12 @@ class _ResultMathematics:
     calls: Calls
 
     def __getattr__(self, name: str) -> Function:
-        """exp, log, sqrt, sin, cos, tanh, abs and maximum are NumPy's."""
+        """exp, log, sqrt, sin, cos, tanh and abs are NumPy's."""
         return partial(self.calls.call, getattr(np, name))
+
+    def maximum(self, a: Any, b: Any) -> Result:
+        # NumPy takes the array to fill by its name only.
+        return self.calls.call(lambda a, b, out: np.maximum(a, b, out=out), a, b)
 
     def sigmoid(self, a: Result) -> Any:
         return 1.0 / (1.0 + self.exp(-a))

@@ -91,11 +91,11 @@ class Sums:
     def forward(self, builder: Builder) -> None:
         out = builder.read(self.nodes)
         if self.is_even:
-            builder.add(np.add.reduce, builder.read(self.terms.T), 0, out=out)
+            builder.add(np.add.reduce, builder.read(self.terms.T), 0, None, out)
             return
         builder.write(out, 0.0)
         for column in self.terms.T:
-            builder.add(np.add, out, builder.operand(column, varying=True), out=out)
+            builder.add(np.add, out, builder.operand(column, varying=True), out)
 
     def backward(self, builder: Builder) -> None:
         if self.is_even:
@@ -131,9 +131,9 @@ class Product:
         out = builder.read(self.grid)
         left, right = builder.read(self.left), builder.read(self.right)
         one, two = (left, right) if self.varying else (right, left.T)  # (l, k) by (r, k, items)
-        builder.add(np.matmul, one, two, out=out)
+        builder.add(np.matmul, one, two, out)
         for each in self.rest:
-            builder.add(np.add, out, builder.operand(each, varying=self.varying), out=out)
+            builder.add(np.add, out, builder.operand(each, varying=self.varying), out)
 
     def backward(self, builder: Builder) -> None:
         upstream = builder.upstream(self.grid)
