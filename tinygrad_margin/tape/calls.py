@@ -125,9 +125,16 @@ class WaitingCall:
 
     def fill(self, out: Floats | None) -> None:
         """Add the call; it fills ``out``, or a temporary array."""
-        operands = [array_of(x) for x in self.operands]
         self.filled = self.calls.temporary(self.shape) if out is None else out
-        self.calls.add(self.function, *operands, self.filled)
+        waiting = [x for x in self.operands if isinstance(x, WaitingCall) and x.filled is None]
+        # A single one can use the same array first: fewer arrays stay in the cache.
+        is_first = len(waiting) == 1 and waiting[0].shape == self.shape
+        if is_first and all(x is not out for x in self.operands):
+            waiting[0].fill(self.filled)
+        self.calls.add(self.function, *self.operands, self.filled)
+        for x in waiting:
+            if x.filled is self.filled:
+                x.filled = None
 
 
 @dataclass(eq=False, slots=True)
