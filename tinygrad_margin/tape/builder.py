@@ -58,7 +58,6 @@ class Builder(Calls):
 
     Attributes:
         values, adjoints: those of nodes that do not vary (n,), and of those that vary (n, items).
-        plus: which nodes cannot be −0.0, if no input is.
     """
 
     def __init__(self, layout: Layout, items: int) -> None:
@@ -69,8 +68,6 @@ class Builder(Calls):
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
         constants = np.flatnonzero(~self.record.live)
         self.values[0][self._slot[constants]] = self.record.data[constants]
-        self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)
-        self.plus[self.record.inputs] = True
         self._rows: dict[Row, Floats] = {}
         self._shared = {id(x): np.zeros(len(x), bool) for x in (*self.values, *self.adjoints)}
         self._written = np.zeros(uniform, bool), np.zeros(varied, bool)  # the adjoints
@@ -79,31 +76,24 @@ class Builder(Calls):
         self._waiting: dict[int, Any] = {root: 1.0 if self.varying[root] else float(items)}
 
     def rows_used_alone(self) -> dict[Row, Floats]:
-        """The varying rows that calls use by themselves only."""
-        varying = id(self.values[1]), id(self.adjoints[1])
-        alone = ((row, x) for row, x in self._rows.items() if row[0] in varying)
-        return {row: x for row, x in alone if not self._shared[row[0]][row[1]]}
+        """The rows that no call uses together with others."""
+        return {row: x for row, x in self._rows.items() if not self._shared[row[0]][row[1]]}
 
-    def look_up(self, nodes: Places, *, adjoints: bool = False) -> Floats | WaitingCall:
+    def read(self, nodes: Places, *, adjoints: bool = False) -> Floats:
         """The values of nodes, in the shape of ``nodes``, then the items if they vary."""
         places, kind = self._slot[nodes], int(self.varying[nodes.flat[0]])
         buffer = (self.adjoints if adjoints else self.values)[kind]
         view = self._slice(buffer, places)
-        return self.gather(buffer, places) if view is None else view
-
-    def read(self, nodes: Places, *, adjoints: bool = False) -> Floats:
-        """The same, as an array."""
-        found: Floats = array_of(self.look_up(nodes, adjoints=adjoints))
+        found: Floats = array_of(self.gather(buffer, places)) if view is None else view
         return found
 
-    def operand(self, nodes: Places, *, varying: bool) -> float | Floats | WaitingCall:
+    def operand(self, nodes: Places, *, varying: bool) -> float | Floats:
         """The values of nodes for a step that varies, or not; a number if all are one constant."""
         data = self.record.data[nodes]
         if not self.record.live[nodes].any() and np.all(data == data.flat[0]):
             return float(data.flat[0])
-        if varying and not self.varying[nodes.flat[0]]:
-            return self.read(nodes)[..., None]
-        return self.look_up(nodes)
+        is_same = varying and not self.varying[nodes.flat[0]]  # for all items
+        return self.read(nodes)[..., None] if is_same else self.read(nodes)
 
     def _slice(self, buffer: Floats, places: Places) -> Floats | None:
         """The places of a buffer as a view, if they lie at even distances."""
@@ -135,10 +125,9 @@ class Builder(Calls):
     def finish(self) -> None:
         """Have the adjoints of the inputs in their rows."""
         for node in [i for i in self.record.inputs.tolist() if i in self._waiting]:
-            found = self._waiting[node]
-            if self.varying[node] and not (isinstance(found, Result) and found.is_plus):
+            if self.varying[node]:
                 self.start_step()
-                self._waiting[node] = found + 0.0  # turns −0.0 into 0.0
+                self._waiting[node] += 0.0  # turns −0.0 into 0.0
             self._write_adjoints(np.array([node]))
         for kind, count in enumerate(self.layout.inputs):
             self._clear(kind, np.flatnonzero(~self._written[kind][:count]))
@@ -202,7 +191,7 @@ class Builder(Calls):
             x = found.x
             if isinstance(x, WaitingCall) or self.is_temporary(x) or x.shape != target.shape:
                 self.write(target, x)
-                contribution = Result(self, target, found.factor, found.is_plus)
+                contribution = Result(self, target, found.factor)
         self._waiting[node] = contribution
 
     def _write_adjoints(self, nodes: Places) -> None:

@@ -141,14 +141,12 @@ class WaitingCall:
 class Result:
     """factor · x; arithmetic makes more calls.
 
-    The factor waits, too: the next call may subtract instead of add. ``is_plus`` says that no item
-    can be −0.0, if no input is.
+    The factor waits, too: the next call may subtract instead of add.
     """
 
     calls: Calls
     x: Floats | WaitingCall
     factor: float = 1.0
-    is_plus: bool = False
 
     def plain(self) -> Floats | WaitingCall:
         """The array or call, with the factor multiplied in."""
@@ -160,18 +158,15 @@ class Result:
 
     def signed(self) -> Result:
         """The same, with a factor that is 1 or −1."""
-        if abs(self.factor) == 1.0:
-            return self
-        return Result(self.calls, self.plain(), is_plus=self.is_plus)
+        return self if abs(self.factor) == 1.0 else Result(self.calls, self.plain())
 
     def __add__(self, other: Any) -> Result:
         a = self.signed()
         b = other.signed() if isinstance(other, Result) else Result(self.calls, other)
         if a.factor == b.factor:
-            x = self.calls.call(np.add, a.x, b.x).x
-            return Result(self.calls, x, a.factor, a.factor > 0.0 and (a.is_plus or b.is_plus))
+            return Result(self.calls, self.calls.call(np.add, a.x, b.x).x, a.factor)
         more, less = (a, b) if a.factor > b.factor else (b, a)
-        return Result(self.calls, self.calls.call(np.subtract, more.x, less.x).x, 1.0, more.is_plus)
+        return self.calls.call(np.subtract, more.x, less.x)
 
     __radd__ = __add__
 
@@ -183,10 +178,9 @@ class Result:
 
     def __mul__(self, other: Any) -> Result:
         if not isinstance(other, Result):
-            return Result(self.calls, self.x, self.factor * other, self.is_plus and other > 0.0)
-        factor, is_square = self.factor * other.factor, self.x is other.x
+            return Result(self.calls, self.x, self.factor * other)
         x = self.calls.call(np.multiply, self.x, other.x).x
-        return Result(self.calls, x, factor, is_square and factor > 0.0)
+        return Result(self.calls, x, self.factor * other.factor)
 
     __rmul__ = __mul__
 
@@ -222,13 +216,10 @@ class _ResultMathematics:
     def pow(self, a: Any, b: Any) -> Any:
         if b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
             return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
-        is_whole = isinstance(b, float) and b % 1.0 == 0.0
-        return self.calls.call(np.power if is_whole else filling(ARRAYS.pow), a, b)
+        return self.calls.call(np.power, a, b)
 
     def xlogy(self, x: Any, y: Any) -> Any:
-        if isinstance(y, Result):
-            return self.calls.call(filling(ARRAYS.xlogy), x, y)
-        return x * float(np.log(y)) if y else 0.0
+        return self.calls.call(filling(ARRAYS.xlogy), x, y)
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
         if b == 0.0 and not tie:  # the same, faster: without a branch for each item

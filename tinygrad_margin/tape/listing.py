@@ -111,9 +111,6 @@ class _Formulas(Functions):
     def xlogy(self, x: Any, y: Any) -> Any:
         return 0.0 if isinstance(y, float) and not y else x * _Text(f"log({_Text.of(y).text})")
 
-    def maximum(self, a: Any, b: Any) -> Any:
-        return _Text(f"max({_Text.of(a).text}, {_Text.of(b).text})")
-
     def step(self, a: Any, b: Any, tie: float) -> Any:
         left, right = _Text.of(a).text, _Text.of(b).text
         at_tie = f" + {number(tie)} · [{left} = {right}]" if tie else ""

@@ -39,10 +39,7 @@ class Each:
 
     def _arguments(self, builder: Builder) -> list[Any]:
         found = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
-        return [
-            x if isinstance(x, float) else Result(builder, x, is_plus=bool(builder.plus[i].all()))
-            for i, x in zip(self.operands, found, strict=True)
-        ]
+        return [x if isinstance(x, float) else Result(builder, x) for x in found]
 
     def forward(self, builder: Builder) -> None:
         arguments = self._arguments(builder)
@@ -50,7 +47,6 @@ class Each:
             value = self.row.value(builder.m, *arguments)
         else:
             value = builder.call(filling(partial(on_arrays(self.row)[0], None)), *arguments)
-        builder.plus[self.nodes] = isinstance(value, Result) and value.is_plus
         builder.write(builder.read(self.nodes), value)
 
     def _slopes(self, builder: Builder) -> Sequence[Any]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -32,7 +32,7 @@ import numpy as np
 from tinygrad_margin.engine import Value, topological_order
 from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.ops import TABLE
-from tinygrad_margin.tape.arrays import Floats
+from tinygrad_margin.tape.arrays import Floats, Function
 from tinygrad_margin.tape.inputs import Inputs
 from tinygrad_margin.tape.listing import listing
 from tinygrad_margin.tape.plan import Plan
@@ -89,7 +89,7 @@ class Tape:
     """
 
     def __init__(self, J: Value, wrt: Sequence[Value]) -> None:
-        if isinstance(wrt, (Value, Set)) or not isinstance(wrt, Iterable):
+        if not isinstance(wrt, Sequence):
             hint = "in the order of the inputs; put it in a list: [x]"
             raise TypeError(f"Tape(J, wrt) takes a sequence of leaves for wrt, {hint}")
         order = topological_order(as_node(J, "Tape(J, wrt)"))
@@ -171,11 +171,10 @@ class Tape:
             size = max(-(-items // max(blocks, 1)), 1)
             for start in range(0, items, size):
                 block = slice(start, min(start + size, items))
-                if is_narrow:
-                    run = partial(self._straight.run, is_array)
-                else:
-                    run = self._program(is_array.tobytes(), block.stop - start).run
                 arrays, to_fill = [x[block] for x in inputs.arrays], list(rows[:, block])
+                run: Function = partial(self._straight.run, is_array)
+                if not is_narrow:
+                    run = self._program(is_array.tobytes(), block.stop - start).run
                 found = run(inputs.numbers, arrays, value[block], to_fill, gradient=gradient)
                 if gradient:
                     slopes += found
