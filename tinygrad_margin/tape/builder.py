@@ -147,18 +147,15 @@ class Builder(Calls):
         places, found = self._combined(places, contribution.plain())
         written, buffer = self._written[kind][places], self.adjoints[kind]
         target = self._slice(buffer, places)
-        if written.any():
-            self._clear(kind, places[~written])
-            if target is None:
-                self.add(_add_at, buffer, places, found)
-            else:
-                self.add(np.add, target, found, target)
-            return
-        self._written[kind][places] = True
-        if target is None:
-            self.add(np.ndarray.__setitem__, buffer, places, found)
-        else:
+        if target is not None and not written.any():
             self.write(target, found)
+            self._written[kind][places] = True
+            return
+        self._clear(kind, places[~written])
+        if target is None:
+            self.add(_add_at, buffer, places, found)
+        else:
+            self.add(np.add, target, found, target)
 
     def _combined(self, places: Places, x: Any) -> tuple[Places, Any]:
         """Contributions, after adding up those to the same place: distinct places, in one axis."""

@@ -71,9 +71,6 @@ class Record:
         if any(leaf._row is CONSTANT for leaf in wrt):
             for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
-        self._more = {
-            i: self.operand[2 : arity[i], i].tolist() for i in np.flatnonzero(arity > 2).tolist()
-        }
         self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
         self.labels = {i: node._label for i, node in enumerate(order) if node._label}
@@ -99,17 +96,17 @@ class Record:
         found: list[int] = self.operand[: self.rows[self.op[i]].arity, i].tolist()
         return found
 
-    def _with_operands(self, nodes: Places) -> Iterator[tuple[int, int, int]]:
-        """The places of nodes and of their first two operands, or -1."""
-        return zip(nodes.tolist(), *self.operand[:2, nodes].tolist(), strict=True)
+    def _with_operands(self, nodes: Places) -> Iterator[tuple[int, ...]]:
+        """The places of nodes and of their operands, or -1."""
+        return zip(nodes.tolist(), *self.operand[:, nodes].tolist(), strict=True)
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves."""
-        reached, more = bytearray(len(self.op) + 1), self._more  # the last is for the operand -1
+        reached = bytearray(len(self.op) + 1)  # the last is for the operand -1
         for i in leaves.tolist():
             reached[i] = True
-        for i, x, y in self._with_operands(np.flatnonzero(self.op >= 0)):
-            if reached[x] or reached[y] or (i in more and any(reached[z] for z in more[i])):
+        for i, x, y, *more in self._with_operands(np.flatnonzero(self.op >= 0)):
+            if reached[x] or reached[y] or (more and any(reached[z] for z in more)):
                 reached[i] = True
         return np.array(reached[:-1], np.uint8).view(bool)
 
@@ -119,12 +116,12 @@ class Record:
         first = self.operand[0, adds]
         self.inside = np.zeros(len(self.op), bool)
         self.inside[first[adds[first] & (self.uses[first] == 1)]] = True
-        level, inside, more = [0] * (len(self.op) + 1), self.inside.tobytes(), self._more
-        for i, x, y in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
+        level, inside = [0] * (len(self.op) + 1), self.inside.tobytes()
+        for i, x, y, *more in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
             before = level[x] - inside[x]
             level[i] = 1 + (level[y] if level[y] > before else before)
-            if i in more:
-                level[i] = max(level[i], *(1 + level[z] for z in more[i]))
+            if more:
+                level[i] = max(level[i], *(1 + level[z] for z in more))
         self.level = np.array(level[:-1], np.int32)
 
     def _find_sums(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.ops import FLOATS
 from tinygrad_margin.tape.arrays import ARRAYS, Flags, Floats, Function, on_arrays
 from tinygrad_margin.tape.record import Record
 from tinygrad_margin.views.source import ATOM, Functions, Source
@@ -37,6 +37,8 @@ class Straight:
     def __init__(self, record: Record) -> None:
         self._record, self._live = record, record.live.tobytes()
         self._runs = 0  # with numbers
+        is_builtin = all(row.is_builtin for row in record.rows)
+        self._can_compile = is_builtin and record.operations <= SMALL
         self._compiled: dict[bool, _Replay] = {}
 
     @cached_property
@@ -55,7 +57,7 @@ class Straight:
             if gradient in self._compiled:
                 return self._compiled[gradient](*xs)
             record, self._runs = self._record, self._runs + 1
-            if self._runs > _OFTEN and record.operations <= SMALL:
+            if self._runs > _OFTEN and self._can_compile:
                 self._compiled[gradient] = compiled(record, gradient=gradient)
             functions = [(row.value, row.partials) for row in record.rows]
             inputs = dict(zip(record.inputs.tolist(), xs, strict=True))
@@ -134,24 +136,15 @@ def compiled(record: Record, *, gradient: bool = True) -> _Replay:
                 text = f"v{len(lines) - 1}"
             super().__init__(text)
 
-    def functions(op: int, row: Primitive) -> tuple[Function, Function]:
-        if row.is_builtin:
-            return row.value, row.partials
-        call = Functions(Line, f"row{op}.")  # a user's functions are called, not written down
-        return lambda _, *xs: call.value(m, *xs), lambda _, *xs: [
-            Line(f"{name}[{k}]") for name in [call.partials(m, *xs).text] for k in range(row.arity)
-        ]
-
-    m, of_rows = Line("m"), [functions(op, row) for op, row in enumerate(record.rows)]
-    known: dict[str, Any] = {"m": FLOATS, "inf": math.inf, "nan": math.nan}
-    known |= {f"row{op}": row for op, row in enumerate(record.rows)}
     names = [f"x{i}" for i in range(len(record.inputs))]
     inputs = dict(zip(record.inputs.tolist(), map(Line, names), strict=True))
+    functions = [(row.value, row.partials) for row in record.rows]
     J, slopes = Straight(record)._run(
-        Functions(Line), of_rows, record.data.tolist(), inputs, gradient
+        Functions(Line), functions, record.data.tolist(), inputs, gradient
     )
     result = f"{Line.of(J).text}, [{', '.join(Line.of(slope).text for slope in slopes)}]"
     source = [f"def replay({', '.join(names)}):", *lines, f" return {result}"]
+    known: dict[str, Any] = {"m": FLOATS, "inf": math.inf, "nan": math.nan}
     exec("\n".join(source), known)
     replay: _Replay = known["replay"]
     return replay
