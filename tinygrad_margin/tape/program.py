@@ -41,21 +41,21 @@ class Program:
         self._root = int(plan.varying[-1]), int(plan.slot[-1])
         self._ends = self._find_ends(builder)
 
-    def _find_ends(self, builder: Builder) -> dict[Row, list[tuple[list[Any], int]]]:
+    def _find_ends(self, builder: Builder) -> dict[Row, tuple[Floats, list[tuple[list[Any], int]]]]:
         """The rows of inputs and results that calls use by themselves, and where they use them.
 
-        There, each run has the calls use the caller's arrays instead.
+        There, a run has the calls use the caller's arrays instead.
         """
         values, adjoints = id(self._values[1]), id(self._adjoints[1])
         ends = {(buffer, i) for buffer in (values, adjoints) for i in range(self._inputs[1])}
         J = {(values, self._root[1])} if self._root[0] else set[Row]()
         alone = builder.rows_used_alone().items()
-        rows = {id(x): row for row, x in alone if row in ends ^ J}  # an input that is J is copied
-        found: dict[Row, list[tuple[list[Any], int]]] = {row: [] for row in rows.values()}
+        found = {row: (x, list[Any]()) for row, x in alone if row in ends ^ J}  # J is no input
+        uses = {id(x): used for x, used in found.values()}
         for _, arguments in [*self.forward, *self.backward]:
             for i, x in enumerate(arguments):
-                if id(x) in rows:
-                    found[rows[id(x)]].append((arguments, i))
+                if id(x) in uses:
+                    uses[id(x)].append((arguments, i))
         return found
 
     def run(
@@ -81,10 +81,12 @@ class Program:
             run(self.backward)
             for i in rest:
                 np.add(adjoints[i], 0.0, out=slopes[i])  # turns −0.0 into 0.0
+        for row, (x, _) in self._ends.items():  # keep none of the caller's arrays
+            self._use(row, x)
         return self._adjoints[0][: self._inputs[0]]
 
     def _use(self, row: Row, x: Floats) -> bool:
         """Have the calls use an array instead of a row of a buffer, if they can."""
-        for arguments, i in self._ends.get(row, ()):
+        for arguments, i in self._ends[row][1] if row in self._ends else ():
             arguments[i] = x
         return row in self._ends
