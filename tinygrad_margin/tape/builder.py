@@ -1,15 +1,5 @@
 """Makes the calls of a program: reads the values of nodes, and adds to their adjoints.
 
-    >>> from tinygrad_margin.engine import Value, topological_order
-    >>> x = Value(3.0)
-    >>> layout = Layout(Record(topological_order(x.tanh()), [x]), np.array([True]))
-    >>> x, J = np.array([0]), np.array([1])
-    >>> layout.place(J, varying=True)
-    >>> builder = Builder(layout, items=5)
-    >>> builder.write(builder.read(J), builder.m.tanh(builder.read(x)))
-    >>> [function.__name__ for function, _ in builder.calls]
-    ['tanh']
-
 What is the same for all items stands in one vector. What varies stands in a matrix, with a row for
 each node. Nodes that are computed together stand side by side, so most calls work on slices.
 """

@@ -63,8 +63,11 @@ class Plan(Layout):
         for rows in _groups(record.level[nodes], record.count[long]):
             start, count = record.start[long[rows]], record.count[long[rows[0]]]
             terms = record.term[start[:, None] + np.arange(count)]
-            for some in _groups(*self.varying[terms].T):  # the same of their terms vary
-                step = Sums(nodes[rows[some]], terms[some])
+            vary = self.varying[terms]
+            for some in _groups(*vary.T):  # the same of their terms vary
+                is_rest = vary[some[0]] != vary[some[0]].any()
+                columns = list(terms[some][:, is_rest].T)
+                step = Sums(nodes[rows[some]], terms[some][:, ~is_rest], columns)
                 self._by_level[record.level[step.nodes[0]]].append(step)
 
     def _find_products(self) -> Flags:

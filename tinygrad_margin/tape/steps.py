@@ -72,34 +72,28 @@ class Each:
 
 @dataclass
 class Sums:
-    """Many sums with the same number of terms, of which the same vary."""
+    """Many sums with the same number of terms; ``rest`` are those that do not vary as the sums do."""
 
     nodes: Places
     terms: Places
+    rest: list[Places]
 
     def arrange(self, layout: Layout) -> None:
         order = np.lexsort(layout.slot[self.terms].T[::-1])
         self.nodes, self.terms = self.nodes[order], self.terms[order]
-        self.varying = bool(layout.varying[self.nodes[0]])
-        self.is_even = bool((layout.varying[self.terms[0]] == self.varying).all())
-        layout.place(self.nodes, varying=self.varying)
+        self.rest = [each[order] for each in self.rest]
+        layout.place(self.nodes, varying=bool(layout.varying[self.nodes[0]]))
 
     def forward(self, builder: Builder) -> None:
         out = builder.read(self.nodes)
-        if self.is_even:
-            builder.add(np.add.reduce, builder.read(self.terms.T), 0, None, out)
-            return
-        builder.write(out, 0.0)
-        for column in self.terms.T:
-            builder.add(np.add, out, builder.operand(column, varying=True), out)
+        builder.add(np.add.reduce, builder.read(self.terms.T), 0, None, out)
+        for each in self.rest:
+            builder.add(np.add, out, builder.operand(each, varying=True), out)
 
     def backward(self, builder: Builder) -> None:
-        if self.is_even:
-            upstream = builder.upstream(self.nodes[:, None])
-            builder.hand_on(self.terms, Result(builder, upstream))
-        else:
-            for column in self.terms.T:
-                builder.hand_on(column, Result(builder, builder.upstream(self.nodes)))
+        builder.hand_on(self.terms, Result(builder, builder.upstream(self.nodes[:, None])))
+        for each in self.rest:
+            builder.hand_on(each, Result(builder, builder.upstream(self.nodes)))
 
 
 @dataclass
@@ -146,7 +140,7 @@ class Product:
             if self.varying:
                 shape = len(right), *left.shape
                 x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
-                x = array_of(x)[0] if len(right) == 1 else builder.total(x, 0)
+                x = builder.total(x, 0)
             else:
                 x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
             builder.hand_on(self.left, Result(builder, x))

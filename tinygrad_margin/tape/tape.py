@@ -43,7 +43,7 @@ from tinygrad_margin.tape.straight import SMALL, Straight
 _NUMBERS = {float, int, np.float64}  # types of plain numbers that need no check
 _WIDE = 24  # operations a call, on average; so many numbers take NumPy no longer than Python
 _LONG, _NARROW = 300, 4  # more calls than that, with fewer operations each, take too long to plan
-_BLOCK, _FEW = 2**20, 8  # numbers in a block of items, of which each takes at least so many
+_BLOCK = 2**20  # numbers in a block of items
 _KEPT = 4  # programs that are kept; and plans
 
 Xs: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
@@ -167,8 +167,7 @@ class Tape:
                 return J, np.array(found) + 0.0, rows
             is_narrow = record.arranged().calls > _LONG and record.width < _NARROW
             each = record.operations if is_narrow else self._plan(is_array.tobytes()).sizes[1]
-            blocks = -(-items // max(_BLOCK // max(each, _FEW), 1))  # of nearly the same size
-            size = max(-(-items // max(blocks, 1)), 1)
+            size = max(_BLOCK // (each + 1), 1)
             for start in range(0, items, size):
                 block = slice(start, min(start + size, items))
                 arrays, to_fill = [x[block] for x in inputs.arrays], list(rows[:, block])
