@@ -116,7 +116,6 @@ class Builder(Calls):
         """Have the adjoints of the inputs in their rows."""
         for node in [i for i in self.record.inputs.tolist() if i in self._waiting]:
             if self.varying[node]:
-                self.start_step()
                 self._waiting[node] += 0.0  # turns −0.0 into 0.0
             self._write_adjoints(np.array([node]))
         for kind, count in enumerate(self.layout.inputs):
@@ -159,7 +158,7 @@ class Builder(Calls):
         distinct, start = np.unique(np.sort(places, axis=None), return_index=True)
         if len(distinct) == places.size:
             return places, x
-        whole = self.temporary((*places.shape, *x.shape[places.ndim :]))
+        whole = np.empty((*places.shape, *x.shape[places.ndim :]))
         self.write(whole, x)
         order = np.argsort(places, axis=None, kind="stable")
         rows = self.gather(whole.reshape(places.size, *whole.shape[places.ndim :]), order)
@@ -176,7 +175,7 @@ class Builder(Calls):
         if isinstance(contribution, Result):
             contribution = found = contribution.signed()
             x = found.x
-            if isinstance(x, WaitingCall) or self.is_temporary(x) or x.shape != target.shape:
+            if isinstance(x, WaitingCall) or x.shape != target.shape:
                 self.write(target, x)
                 contribution = Result(self, target, found.factor)
         self._waiting[node] = contribution

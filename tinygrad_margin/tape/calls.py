@@ -40,8 +40,6 @@ class Calls:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._arena: list[Floats] = []
-        self._used = 0  # arrays of the arena
 
     @property
     def m(self) -> _ResultMathematics:
@@ -80,24 +78,6 @@ class Calls:
         else:
             self.add(np.copyto, target, x)
 
-    def start_step(self) -> None:
-        """Let the temporary arrays of the next step overwrite those of the last one."""
-        self._used = 0
-
-    def temporary(self, shape: tuple[int, ...]) -> Floats:
-        """An array that holds until the step is done."""
-        size = math.prod(shape)
-        if self._used == len(self._arena):
-            self._arena.append(np.empty(0))
-        if self._arena[self._used].size < size:
-            self._arena[self._used] = np.empty(size)
-        self._used += 1
-        return self._arena[self._used - 1][:size].reshape(shape)
-
-    def is_temporary(self, x: Floats) -> bool:
-        """Whether the next steps overwrite an array."""
-        return any(x.base is whole for whole in self._arena)
-
 
 def filling(function: Function) -> Function:
     """The function, with one more argument: an array for its result."""
@@ -124,8 +104,8 @@ class WaitingCall:
     filled: Floats | None = None
 
     def fill(self, out: Floats | None) -> None:
-        """Add the call; it fills ``out``, or a temporary array."""
-        self.filled = self.calls.temporary(self.shape) if out is None else out
+        """Add the call; it fills ``out``, or a new array."""
+        self.filled = np.empty(self.shape) if out is None else out
         waiting = [x for x in self.operands if isinstance(x, WaitingCall) and x.filled is None]
         # A single one can use the same array first: fewer arrays stay in the cache.
         is_first = len(waiting) == 1 and waiting[0].shape == self.shape

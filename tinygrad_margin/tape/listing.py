@@ -74,7 +74,7 @@ def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
         for parent in node.parents
     ]
     try:
-        return node._row.partials(_Formulas(), *operands, _Text(names[node]))
+        return node._row.partials(_Formulas(_Text, ""), *operands, _Text(names[node]))
     except Exception:
         return tuple(_Text(f"∂{names[node]}/∂{names[parent]}") for parent in node.parents)
 
@@ -82,12 +82,7 @@ def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
 class _Text(Source):
     """A piece of a formula for a reader."""
 
-    minus, times, quotient = "−", " · ", "{} / {}"
-
-    @staticmethod
-    def number(x: float) -> str:
-        """A number as text."""
-        return number(x)
+    minus, times, quotient, number = "−", " · ", "{} / {}", staticmethod(number)
 
     @classmethod
     def power(cls, a: Any, b: Any) -> Any:
@@ -99,9 +94,6 @@ class _Text(Source):
 
 class _Formulas(Functions):
     """The mathematics of formulas for a reader."""
-
-    def __init__(self) -> None:
-        super().__init__(_Text, "")
 
     pow = staticmethod(_Text.power)
 

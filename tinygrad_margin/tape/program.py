@@ -29,11 +29,9 @@ class Program:
     def __init__(self, plan: Plan, items: int) -> None:
         builder = Builder(plan, items)
         for step in plan.steps:
-            builder.start_step()
             step.forward(builder)
         self.forward, builder.calls = builder.calls, []
         for step in reversed(plan.steps):
-            builder.start_step()
             step.backward(builder)
         builder.finish()
         self.backward = builder.calls

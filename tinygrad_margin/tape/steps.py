@@ -72,7 +72,7 @@ class Each:
 
 @dataclass
 class Sums:
-    """Many sums with the same number of terms; ``rest`` are those that do not vary as the sums do."""
+    """Sums with the same number of terms. ``rest`` are the terms that do not vary if the sums do."""
 
     nodes: Places
     terms: Places
