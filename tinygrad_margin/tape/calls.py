@@ -55,9 +55,7 @@ class Calls:
         plain = [x.plain() if isinstance(x, Result) else x for x in operands]
         # NumPy is quicker with an array without dimensions than with a number.
         plain = [x if isinstance(x, WaitingCall) else np.asarray(x) for x in plain]
-        shape = plain[0].shape
-        if any(x.shape != shape for x in plain[1:]):
-            shape = np.broadcast_shapes(*(x.shape for x in plain))
+        shape = np.broadcast_shapes(*(x.shape for x in plain))
         return Result(self, WaitingCall(self, function, plain, shape))
 
     def gather(self, x: Floats, places: Places) -> WaitingCall:
@@ -130,11 +128,8 @@ class Result:
 
     def plain(self) -> Floats | WaitingCall:
         """The array or call, with the factor multiplied in."""
-        if self.factor == 1.0:
-            return self.x
-        if self.factor == -1.0:
-            return self.calls.call(np.negative, self.x).x
-        return self.calls.call(np.multiply, self.x, self.factor).x
+        is_one = self.factor == 1.0
+        return self.x if is_one else self.calls.call(np.multiply, self.x, self.factor).x
 
     def signed(self) -> Result:
         """The same, with a factor that is 1 or −1."""

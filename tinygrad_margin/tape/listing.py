@@ -101,7 +101,7 @@ class _Formulas(Functions):
         return float(a == 0.0) if isinstance(a, float) else _Text(f"[{a.text} = 0]")
 
     def xlogy(self, x: Any, y: Any) -> Any:
-        return 0.0 if isinstance(y, float) and not y else x * _Text(f"log({_Text.of(y).text})")
+        return x * _Text(f"log({_Text.of(y).text})")
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
         left, right = _Text.of(a).text, _Text.of(b).text

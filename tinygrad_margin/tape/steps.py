@@ -72,7 +72,7 @@ class Each:
 
 @dataclass
 class Sums:
-    """Sums with the same number of terms. ``rest`` are the terms that do not vary if the sums do."""
+    """Sums of equally many terms. ``rest`` are the terms that do not vary while the sums do."""
 
     nodes: Places
     terms: Places
