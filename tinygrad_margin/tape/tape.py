@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinygrad_margin.engine import Value, topological_order
-from tinygrad_margin.guard import as_node, one_line
+from tinygrad_margin.guard import as_node, describe, one_line
 from tinygrad_margin.ops import TABLE
 from tinygrad_margin.tape.arrays import Floats, Function
 from tinygrad_margin.tape.inputs import Inputs
@@ -95,12 +95,11 @@ class Tape:
         order = topological_order(as_node(J, "Tape(J, wrt)"))
         wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
         for leaf, times in Counter(wrt).items():
-            label = one_line(leaf.label)
-            name = f"{label} = {leaf.data}" if label else f"Value({leaf.data})"
-            if leaf.parents:
-                raise ValueError(f"an input of a tape is a leaf; {name} is computed, by {leaf.op}")
             if times > 1:
-                raise ValueError(f"{name} occurs {times} times in wrt: give each leaf once")
+                raise ValueError(f"{describe(leaf)} occurs {times} times in wrt; give each leaf once")
+            if leaf.parents:
+                given = f"{describe(leaf)} is computed, by {leaf.op}"
+                raise ValueError(f"an input of a tape is a leaf; {given}")
         self._record = Record(order, wrt)
         self._names = [one_line(leaf.label) or f"xs[{i}]" for i, leaf in enumerate(wrt)]
         self.__setstate__({})
