@@ -74,8 +74,7 @@ class Builder(Calls):
         places, kind = self._slot[nodes], int(self.varying[nodes.flat[0]])
         buffer = (self.adjoints if adjoints else self.values)[kind]
         view = self._slice(buffer, places)
-        found: Floats = array_of(self.gather(buffer, places)) if view is None else view
-        return found
+        return self.gather(buffer, places) if view is None else view
 
     def operand(self, nodes: Places, *, varying: bool) -> float | Floats:
         """The values of nodes for a step that varies, or not; a number if all are one constant."""

@@ -58,10 +58,11 @@ class Calls:
         shape = np.broadcast_shapes(*(x.shape for x in plain))
         return Result(self, WaitingCall(self, function, plain, shape))
 
-    def gather(self, x: Floats, places: Places) -> WaitingCall:
+    def gather(self, x: Floats, places: Places) -> Floats:
         """Rows of an array, in any order."""
-        take, operands = partial(x.take, mode="clip"), [places.astype(np.intp), 0]
-        return WaitingCall(self, take, operands, (*places.shape, *x.shape[1:]))
+        found = np.empty((*places.shape, *x.shape[1:]))
+        self.add(partial(x.take, mode="clip"), places.astype(np.intp), 0, found)
+        return found
 
     def total(self, x: Floats | WaitingCall, axis: int) -> WaitingCall:
         """The sum along an axis."""

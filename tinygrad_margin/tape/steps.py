@@ -63,11 +63,10 @@ class Each:
         upstream = builder.adjoint(self.nodes)
         slopes = self.row.slopes or self._slopes(builder)
         for nodes, slope in zip(self.operands, slopes, strict=True):
-            if builder.record.live[nodes].any():
-                contribution = slope * upstream
-                if isinstance(contribution, float) and self.varying > builder.varying[nodes[0]]:
-                    contribution *= builder.items  # each of them hands on the same
-                builder.hand_on(nodes, contribution)
+            contribution = slope * upstream
+            if isinstance(contribution, float) and self.varying > builder.varying[nodes[0]]:
+                contribution *= builder.items  # each of them hands on the same
+            builder.hand_on(nodes, contribution)
 
 
 @dataclass
@@ -130,20 +129,17 @@ class Product:
         left, right = builder.read(self.left), builder.read(self.right)
         for each in self.rest:
             builder.hand_on(each, Result(builder, upstream))
-        if builder.record.live[self.right].any():
-            one, two = (left.T, upstream) if self.varying else (upstream, left)
-            is_outer = self.varying and len(self.left) == 1  # then multiplying is much faster
-            times = np.multiply if is_outer else np.matmul
-            x: Any = WaitingCall(builder, times, [one, two], right.shape)
-            builder.hand_on(self.right, Result(builder, x))
-        if builder.record.live[self.left].any():
-            if self.varying:
-                shape = len(right), *left.shape
-                x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
-                x = builder.total(x, 0)
-            else:
-                x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
-            builder.hand_on(self.left, Result(builder, x))
+        one, two = (left.T, upstream) if self.varying else (upstream, left)
+        is_outer = self.varying and len(self.left) == 1  # then multiplying is much faster
+        times = np.multiply if is_outer else np.matmul
+        x = WaitingCall(builder, times, [one, two], right.shape)
+        builder.hand_on(self.right, Result(builder, x))
+        if self.varying:
+            operands, shape = [upstream, right.swapaxes(1, 2)], (len(right), *left.shape)
+            x = builder.total(WaitingCall(builder, np.matmul, operands, shape), 0)
+        else:
+            x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
+        builder.hand_on(self.left, Result(builder, x))
 
 
 Step: TypeAlias = Each | Sums | Product

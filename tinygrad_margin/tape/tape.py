@@ -1,13 +1,4 @@
-"""Record a graph once, replay it fast: with new numbers in its leaves, or whole arrays of them.
-
-    >>> import numpy as np
-    >>> from tinygrad_margin import Tape, Value, margin_loss
-    >>> s, s_c = Value(0.3), Value(0.5)
-    >>> tape = Tape(margin_loss(s, s_c), [s, s_c])
-    >>> tape.value_and_grad([0.3, 0.5])
-    (1.2, [-1.0, 1.0])
-    >>> tape.value_and_grad([np.array([0.3, 3.0]), 0.5])        # two items, and s_c for both
-    (array([1.2, 0. ]), [array([-1.,  0.]), 1.0])
+"""The tape: a graph, recorded once, that runs with other inputs.
 
 A tape keeps the graph as a list of operations (a Wengert list), and no Value. It runs in two ways:
 
@@ -96,7 +87,7 @@ class Tape:
         wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
         for leaf, times in Counter(wrt).items():
             if times > 1:
-                raise ValueError(f"{describe(leaf)} occurs {times} times in wrt; give each leaf once")
+                raise ValueError(f"{describe(leaf)} occurs {times} times in wrt; give it once")
             if leaf.parents:
                 given = f"{describe(leaf)} is computed, by {leaf.op}"
                 raise ValueError(f"an input of a tape is a leaf; {given}")
