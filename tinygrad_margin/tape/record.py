@@ -53,14 +53,12 @@ class Record:
         if unused := [leaf for leaf in wrt if leaf not in index]:
             order = [*unused, *order]
             index = {node: i for i, node in enumerate(order)}
-        codes = {ADD: ADD_CODE, MUL: MUL_CODE, POW: POW_CODE}
         rows = [node._row for node in order]
-        for row in dict.fromkeys(rows):
-            if row.arity:
-                codes.setdefault(row, len(codes))
-        code_of = {LEAF: -1, CONSTANT: CONSTANT_CODE, **codes}
-        op = np.array(list(map(code_of.__getitem__, rows)), np.int32)
-        arity = np.array([*(row.arity for row in codes), 0, 0])[op]
+        self.rows = [row for row in dict.fromkeys([ADD, MUL, POW, *rows]) if row.arity]
+        codes = {row: i for i, row in enumerate(self.rows)}
+        code_of = {**codes, LEAF: -1, CONSTANT: CONSTANT_CODE}
+        op = np.array([code_of[row] for row in rows], np.int32)
+        arity = np.array([*(row.arity for row in self.rows), 0, 0])[op]
         parents = chain.from_iterable(map(attrgetter("parents"), order))
         places = np.fromiter(map(index.__getitem__, parents), np.int32)
         self.operand = np.full((max(2, arity.max()), len(order)), -1, np.int32)
@@ -71,7 +69,7 @@ class Record:
         if any(leaf._row is CONSTANT for leaf in wrt):
             for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
-        self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
+        self.op, self.operations = op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
         self.labels = {i: node._label for i, node in enumerate(order) if node._label}
         self.live = self.reached_by(self.inputs)
