@@ -1,7 +1,7 @@
 """Makes the calls of a program: reads the values of nodes, and adds to their adjoints.
 
-What is the same for all items stands in one vector. What varies stands in a matrix, with a row for
-each node. Nodes that are computed together stand side by side, so most calls work on slices.
+Numbers that are the same for all items are in a vector. Numbers that vary are in a matrix, with a
+row for each node. Nodes that are computed together are side by side, so most calls use slices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row: TypeAlias = tuple[int, int]  # the id of a buffer, and a place in it
 
 
 class Layout:
-    """Where the numbers of nodes stand: inputs first, then constants, then what is placed.
+    """The places of nodes: inputs first, then constants, then what the steps compute.
 
     Attributes:
         varying: which nodes vary from item to item.
@@ -107,12 +107,12 @@ class Builder(Calls):
         return self.read(nodes, adjoints=True)
 
     def adjoint(self, nodes: Places) -> Any:
-        """The same as a Result; or as a number, if it is one number for all items."""
+        """The same as a Result; or a number, if the adjoint is the same number for all items."""
         found = self._waiting.get(int(nodes[0])) if len(nodes) == 1 else None
         return Result(self, self.upstream(nodes)) if found is None else found
 
     def finish(self) -> None:
-        """Have the adjoints of the inputs in their rows."""
+        """Write the adjoints of the inputs to their rows."""
         for node in [i for i in self.record.inputs.tolist() if i in self._waiting]:
             if self.varying[node]:
                 self._waiting[node] += 0.0  # turns −0.0 into 0.0
@@ -146,7 +146,7 @@ class Builder(Calls):
             self.add(np.add, target, found, target)
 
     def _combined(self, places: Places, x: Any) -> tuple[Places, Any]:
-        """Contributions, after adding up those to the same place: distinct places, in one axis."""
+        """Distinct places, and the sum of the contributions to each."""
         for axis in reversed(range(places.ndim)):  # the same nodes all along an axis
             if places.shape[axis] > 1 and (places == places.take([0], axis)).all():
                 shape = *places.shape, *x.shape[places.ndim :]
@@ -165,7 +165,7 @@ class Builder(Calls):
         return distinct, WaitingCall(self, np.add.reduceat, [rows, start, 0, None], shape)
 
     def _hand_on_to_one(self, nodes: Places, contribution: Any) -> None:
-        """Add to the adjoint of one node. An array that stays as it is need not be copied."""
+        """Add to the adjoint of one node. An array that does not change is not copied."""
         node, target = int(nodes[0]), self.read(nodes, adjoints=True)
         if node in self._waiting:
             contribution = self._waiting[node] + contribution
@@ -180,7 +180,7 @@ class Builder(Calls):
         self._waiting[node] = contribution
 
     def _write_adjoints(self, nodes: Places) -> None:
-        """Have the adjoints of nodes in their rows."""
+        """Write the adjoints of nodes to their rows."""
         for node in self._waiting.keys() & set(nodes.ravel().tolist()) if self._waiting else ():
             found, target = self._waiting.pop(node), self.read(np.array([node]), adjoints=True)
             if not (isinstance(found, Result) and found.x is target and found.factor == 1.0):
@@ -188,7 +188,7 @@ class Builder(Calls):
             self._written[int(self.varying[node])][self._slot[node]] = True
 
     def _clear(self, kind: int, places: Places) -> None:
-        """Have these adjoints start at 0."""
+        """Let these adjoints be 0 when the backward calls begin."""
         if places.size:
             self.calls.insert(0, (np.ndarray.__setitem__, [self.adjoints[kind], places, 0.0]))
             self._written[kind][places] = True

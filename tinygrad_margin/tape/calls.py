@@ -9,8 +9,8 @@
     >>> out.round(3)
     array([0.523, 0.928])
 
-A call is added when its array is needed. So nothing is computed that nobody reads, and the last
-call of a formula writes where the result is wanted.
+A call is added when its array is needed. So the calls compute only what is read, and the last call
+of a formula writes to the place where the result belongs.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Calls:
         return WaitingCall(self, np.add.reduce, [x, axis, None], shape)
 
     def write(self, target: Floats, result: Any) -> None:
-        """Have a Result, a WaitingCall, an array or a number in the target."""
+        """Write a Result, a WaitingCall, an array or a number to the target."""
         x = result.plain() if isinstance(result, Result) else result
         if isinstance(x, WaitingCall) and x.filled is None and x.shape == target.shape:
             x.fill(target)
@@ -106,22 +106,19 @@ class WaitingCall:
         """Add the call; it fills ``out``, or a new array."""
         self.filled = np.empty(self.shape) if out is None else out
         waiting = [x for x in self.operands if isinstance(x, WaitingCall) and x.filled is None]
-        # A single one can use the same array first: fewer arrays stay in the cache.
+        # If only one operand waits, it is computed in the same array; that keeps the cache free.
         is_first = len(waiting) == 1 and waiting[0].shape == self.shape
         if is_first and all(x is not out for x in self.operands):
             waiting[0].fill(self.filled)
         self.calls.add(self.function, *self.operands, self.filled)
         for x in waiting:
             if x.filled is self.filled:
-                x.filled = None
+                x.filled = None  # overwritten
 
 
 @dataclass(eq=False, slots=True)
 class Result:
-    """factor · x; arithmetic makes more calls.
-
-    The factor waits, too: the next call may subtract instead of add.
-    """
+    """factor · x. Arithmetic makes calls; the factor waits, as the next call may subtract it."""
 
     calls: Calls
     x: Floats | WaitingCall

@@ -42,13 +42,13 @@ class Program:
     def _find_ends(self, builder: Builder) -> dict[Row, tuple[Floats, list[tuple[list[Any], int]]]]:
         """The rows of inputs and results that calls use by themselves, and where they use them.
 
-        There, a run has the calls use the caller's arrays instead.
+        A run puts the caller's arrays there, so that nothing is copied.
         """
         values, adjoints = id(self._values[1]), id(self._adjoints[1])
         ends = {(buffer, i) for buffer in (values, adjoints) for i in range(self._inputs[1])}
         J = {(values, self._root[1])} if self._root[0] else set[Row]()
-        alone = builder.rows_used_alone().items()
-        found = {row: (x, list[Any]()) for row, x in alone if row in ends ^ J}  # J is no input
+        alone = builder.rows_used_alone().items()  # if J is an input, it is copied
+        found = {row: (x, list[Any]()) for row, x in alone if row in ends ^ J}
         uses = {id(x): used for x, used in found.values()}
         for _, arguments in [*self.forward, *self.backward]:
             for i, x in enumerate(arguments):
@@ -84,7 +84,7 @@ class Program:
         return self._adjoints[0][: self._inputs[0]]
 
     def _use(self, row: Row, x: Floats) -> bool:
-        """Have the calls use an array instead of a row of a buffer, if they can."""
+        """Make the calls use an array in place of a row of a buffer, if they can."""
         for arguments, i in self._ends[row][1] if row in self._ends else ():
             arguments[i] = x
         return row in self._ends

@@ -27,14 +27,14 @@ CONSTANT_CODE = -2  # a number in a formula
 class Record:
     """A graph as arrays, with a place for each node, in topological order.
 
-    An input may also be a number in a formula. If it is an exponent or a base, it has a slope then.
+    An input may also be a number in a formula. If it is an exponent or a base, it then has a slope.
 
     Attributes:
         rows: the rows of its operations; their codes are their places here.
         op: the code of each node's row; -1 for a leaf, -2 for a number in a formula.
         operand: the places of all first operands, of all second ones, and so on; or -1.
         data: the present values of constants, and of what is computed from constants alone.
-        inputs: the places of wrt. Leaves that the graph does not have come first of all nodes.
+        inputs: the places of wrt. Leaves that are not in the graph come before all other nodes.
         labels: the labels that nodes have, by their places.
         live: whether the node depends on an input.
         operations: how many nodes are not leaves.
@@ -80,7 +80,7 @@ class Record:
                 self.data[i] = math.nan
 
     def arranged(self) -> Record:
-        """The record, with levels and sums, which plain numbers do not need."""
+        """The record with levels and sums, which a small graph of plain numbers does not need."""
         if not hasattr(self, "calls"):
             self._find_levels()
             self._find_sums()

@@ -2,7 +2,7 @@
 
 - ``Each``: one operation, for many nodes at once.
 - ``Sums``: many sums with the same number of terms.
-- ``Product``: many sums of products, as one matrix product. Here is where the speed comes from.
+- ``Product``: many sums of products, as one matrix product. This is where the speed comes from.
 
 ``arrange`` gives the nodes places, in an order in which most operands are slices. ``forward`` adds
 the calls that compute the values, ``backward`` those that hand the adjoints on to the operands.
@@ -65,13 +65,13 @@ class Each:
         for nodes, slope in zip(self.operands, slopes, strict=True):
             contribution = slope * upstream
             if isinstance(contribution, float) and self.varying > builder.varying[nodes[0]]:
-                contribution *= builder.items  # each of them hands on the same
+                contribution *= builder.items  # each of them contributes the same
             builder.hand_on(nodes, contribution)
 
 
 @dataclass
 class Sums:
-    """Sums of equally many terms. ``rest`` are the terms that do not vary while the sums do."""
+    """Sums of equally many terms. ``rest`` are terms that do not vary, in sums that do."""
 
     nodes: Places
     terms: Places

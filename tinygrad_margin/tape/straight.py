@@ -5,10 +5,6 @@
 >>> record = Record(topological_order(x * x + 1.0), [x])
 >>> Straight(record).run_numbers([3.0])
 (10.0, [6.0])
->>> value, slopes = np.empty(2), np.empty((1, 2))
->>> _ = Straight(record).run(np.array([True]), [], [np.array([1.0, 2.0])], value, slopes)
->>> value, slopes
-(array([2., 5.]), array([[2., 4.]]))
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ from tinygrad_margin.views.source import ATOM, Functions, Source
 SMALL = 150  # operations; a smaller graph is compiled if it is used often
 _OFTEN = 30  # runs with plain numbers
 
-_Replay: TypeAlias = Callable[..., tuple[float, Sequence[float]]]
+_Found: TypeAlias = tuple[float, Sequence[float]]  # J and its gradient
 
 
 class Straight:
@@ -39,20 +35,18 @@ class Straight:
         self._runs = 0  # with numbers
         is_builtin = all(row.is_builtin for row in record.rows)
         self._can_compile = is_builtin and record.operations <= SMALL
-        self._compiled: dict[bool, _Replay] = {}
+        self._compiled: dict[bool, Callable[..., _Found]] = {}
 
     @cached_property
     def _nodes(self) -> list[tuple[int, int, tuple[int, ...]]]:
-        """Each operation that depends on an input: its place, its code, its operands."""
+        """Place, code and operands of each operation that depends on an input."""
         record, nodes = self._record, np.flatnonzero((self._record.op >= 0) & self._record.live)
         columns = nodes.tolist(), record.op[nodes].tolist(), *record.operand[:, nodes].tolist()
         arity = [row.arity for row in record.rows]
         return [(i, op, tuple(x[: arity[op]])) for i, op, *x in zip(*columns, strict=True)]
 
-    def run_numbers(
-        self, xs: Sequence[float], gradient: bool = True
-    ) -> tuple[float, Sequence[float]]:
-        """J and its gradient for one float for each input; an empty gradient if you want none."""
+    def run_numbers(self, xs: Sequence[float], gradient: bool = True) -> _Found:
+        """J and its gradient, if all inputs are numbers; an empty gradient if you want none."""
         try:
             if gradient in self._compiled:
                 return self._compiled[gradient](*xs)
@@ -72,27 +66,25 @@ class Straight:
         value: Floats, slopes: Sequence[Floats], *, gradient: bool = True,
     ) -> Sequence[float]:  # fmt: skip
         """The same as ``Program.run``; ``is_array`` says which inputs are arrays."""
-        record, xs = self._record, [*map(np.float64, numbers), *arrays]
+        record, n, xs = self._record, len(numbers), [*map(np.float64, numbers), *arrays]
         functions = [on_arrays(row) for row in record.rows]
         places = [*record.inputs[~is_array].tolist(), *record.inputs[is_array].tolist()]
         inputs = dict(zip(places, xs, strict=True))
         with np.errstate(all="ignore"):
             value[:], found = self._run(ARRAYS, functions, list(record.data), inputs, gradient)
-            for slope, out in zip(found[len(numbers) :], slopes, strict=False):
+            for slope, out in zip(found[n:], slopes, strict=False):
                 np.add(slope, 0.0, out=out)  # turns −0.0 into 0.0
-            return [
-                float(np.broadcast_to(slope, value.shape).sum()) for slope in found[: len(numbers)]
-            ]
+            return [float(np.broadcast_to(slope, value.shape).sum()) for slope in found[:n]]
 
     def _run(
         self, m: Any, functions: list[tuple[Function, Function]], values: list[Any],
         inputs: dict[int, Any], gradient: bool,
     ) -> tuple[Any, list[Any]]:  # fmt: skip
-        """J and its gradient, from the inputs by their places and the values of constants."""
+        """J and its gradient, with ``m``. ``inputs`` are by place; ``values`` has the constants."""
         for place, x in inputs.items():
             values[place] = x
         get, value_of, partials_of = values.__getitem__, *zip(*functions, strict=True)
-        # One and two operands are cases of their own: that saves a third of the time.
+        # One or two operands are cases of their own, since *operands takes half as long again.
         for i, op, operands in self._nodes:
             match operands:
                 case (a,):
@@ -123,12 +115,12 @@ class Straight:
         return values[-1], [0.0 if slope is None else slope for slope in slopes]
 
 
-def compiled(record: Record, *, gradient: bool = True) -> _Replay:
+def compiled(record: Record, *, gradient: bool = True) -> Callable[..., _Found]:
     """J and its gradient (or no gradient, ``[]``) as a compiled Python function of numbers."""
     lines: list[str] = []
 
     class Line(Source):
-        """The name of a number. One that is computed gets a line, and a name."""
+        """The name of a number. A formula gets a line of the program, and with it a name."""
 
         def __init__(self, text: str, level: int = ATOM) -> None:
             if level != ATOM or "(" in text:
@@ -146,5 +138,5 @@ def compiled(record: Record, *, gradient: bool = True) -> _Replay:
     source = [f"def replay({', '.join(names)}):", *lines, f" return {result}"]
     known: dict[str, Any] = {"m": FLOATS, "inf": math.inf, "nan": math.nan}
     exec("\n".join(source), known)
-    replay: _Replay = known["replay"]
+    replay: Callable[..., _Found] = known["replay"]
     return replay

@@ -1,11 +1,12 @@
 """The tape: a graph, recorded once, that runs with other inputs.
 
-A tape keeps the graph as a list of operations (a Wengert list), and no Value. It runs in two ways:
+A tape keeps the graph as a list of operations (a Wengert list); it holds no Values. There are two
+ways to run it:
 
-- in levels (plan.py, program.py): NumPy computes many nodes with one call, sums of products as
-  matrix products. This is the way for arrays, and for numbers if the graph is large and wide.
-- straight through (straight.py): node after node. This is the way for numbers if the graph is small
-  or narrow, and for arrays if it is so long and narrow that a plan would take long to make.
+- in levels (plan.py, program.py): NumPy computes many nodes with one call, and sums of products as
+  matrix products. Arrays run like this, and numbers if the graph is large and wide.
+- straight through (straight.py): node after node. Numbers run like this if the graph is small or
+  narrow, and arrays if it is so long and narrow that it would take long to make a plan.
 
 A maximum or relu is evaluated anew each time, so a replay takes the branch that its numbers need.
 """
@@ -32,8 +33,8 @@ from tinygrad_margin.tape.record import Record
 from tinygrad_margin.tape.straight import SMALL, Straight
 
 _NUMBERS = {float, int, np.float64}  # types of plain numbers that need no check
-_WIDE = 24  # operations a call, on average; so many numbers take NumPy no longer than Python
-_LONG, _NARROW = 300, 4  # more calls than that, with fewer operations each, take too long to plan
+_WIDE = 24  # operations a call, on average: from here on NumPy is faster than Python
+_LONG, _NARROW = 300, 4  # it takes too long to plan more calls than that of fewer operations each
 _BLOCK = 2**20  # numbers in a block of items
 _KEPT = 4  # programs that are kept; and plans
 
