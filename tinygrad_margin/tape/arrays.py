@@ -27,20 +27,12 @@ class Arrays:
     """The mathematics of plain arrays. Outside a function's domain its value is nan or inf."""
 
     exp, log, sqrt, sin, cos, tanh = np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh
-    abs, maximum = np.abs, np.maximum
+    abs, maximum, pow = np.abs, np.maximum, np.power
 
     @staticmethod
     def sigmoid(a: Any) -> Any:
         """1 / (1 + e⁻ᵃ)."""
         return 1.0 / (1.0 + np.exp(-a))
-
-    @staticmethod
-    def pow(a: Any, b: Any) -> Any:
-        """aᵇ; nan for −∞ to a power that is not whole, as in the engine. NumPy says inf or 0."""
-        found, below = np.power(a, b), np.equal(a, -math.inf)
-        if not below.any():
-            return found
-        return np.where(below & (np.fmod(b, 1.0) != 0.0) & np.isfinite(b), math.nan, found)[()]
 
     @staticmethod
     def xlogy(x: Any, y: Any) -> Any:

@@ -1,17 +1,7 @@
 """Makes the calls of a program: reads the values of nodes, and adds to their adjoints.
 
-    >>> from tinygrad_margin.engine import Value, topological_order
-    >>> x = Value(3.0)
-    >>> layout = Layout(Record(topological_order(x.tanh()), [x]), np.array([True]))
-    >>> x, J = np.array([0]), np.array([1])
-    >>> layout.place(J, varying=True)
-    >>> builder = Builder(layout, items=5)
-    >>> builder.write(builder.read(J), builder.m.tanh(builder.read(x)))
-    >>> [function.__name__ for function, _, _ in builder.calls]
-    ['tanh']
-
-What is the same for all items stands in one vector. What varies stands in a matrix, with a row for
-each node. Nodes that are computed together stand side by side, so most calls work on slices.
+Numbers that are the same for all items are in a vector. Numbers that vary are in a matrix, with a
+row for each node. Nodes that are computed together are side by side, so most calls use slices.
 """
 
 from __future__ import annotations
@@ -29,7 +19,7 @@ Row: TypeAlias = tuple[int, int]  # the id of a buffer, and a place in it
 
 
 class Layout:
-    """Where the numbers of nodes stand: inputs first, then constants, then what is placed.
+    """The places of nodes: inputs first, then constants, then what the steps compute.
 
     Attributes:
         varying: which nodes vary from item to item.
@@ -58,8 +48,6 @@ class Builder(Calls):
 
     Attributes:
         values, adjoints: those of nodes that do not vary (n,), and of those that vary (n, items).
-        cleared: the adjoints that start at 0: which of the two buffers, and where.
-        plus: which nodes cannot be −0.0, if no input is.
     """
 
     def __init__(self, layout: Layout, items: int) -> None:
@@ -70,9 +58,6 @@ class Builder(Calls):
         self.adjoints = np.zeros(uniform), np.zeros((varied, items))
         constants = np.flatnonzero(~self.record.live)
         self.values[0][self._slot[constants]] = self.record.data[constants]
-        self.cleared: list[tuple[int, Places]] = []
-        self.plus = (self.record.op < 0) & ~np.signbit(self.record.data)
-        self.plus[self.record.inputs] = True
         self._rows: dict[Row, Floats] = {}
         self._shared = {id(x): np.zeros(len(x), bool) for x in (*self.values, *self.adjoints)}
         self._written = np.zeros(uniform, bool), np.zeros(varied, bool)  # the adjoints
@@ -81,31 +66,23 @@ class Builder(Calls):
         self._waiting: dict[int, Any] = {root: 1.0 if self.varying[root] else float(items)}
 
     def rows_used_alone(self) -> dict[Row, Floats]:
-        """The varying rows that calls use by themselves only."""
-        varying = id(self.values[1]), id(self.adjoints[1])
-        alone = ((row, x) for row, x in self._rows.items() if row[0] in varying)
-        return {row: x for row, x in alone if not self._shared[row[0]][row[1]]}
+        """The rows that no call uses together with others."""
+        return {row: x for row, x in self._rows.items() if not self._shared[row[0]][row[1]]}
 
-    def look_up(self, nodes: Places, *, adjoints: bool = False) -> Floats | WaitingCall:
+    def read(self, nodes: Places, *, adjoints: bool = False) -> Floats:
         """The values of nodes, in the shape of ``nodes``, then the items if they vary."""
         places, kind = self._slot[nodes], int(self.varying[nodes.flat[0]])
         buffer = (self.adjoints if adjoints else self.values)[kind]
         view = self._slice(buffer, places)
         return self.gather(buffer, places) if view is None else view
 
-    def read(self, nodes: Places, *, adjoints: bool = False) -> Floats:
-        """The same, as an array."""
-        found: Floats = array_of(self.look_up(nodes, adjoints=adjoints))
-        return found
-
-    def operand(self, nodes: Places, *, varying: bool) -> float | Floats | WaitingCall:
+    def operand(self, nodes: Places, *, varying: bool) -> float | Floats:
         """The values of nodes for a step that varies, or not; a number if all are one constant."""
         data = self.record.data[nodes]
         if not self.record.live[nodes].any() and np.all(data == data.flat[0]):
             return float(data.flat[0])
-        if varying and not self.varying[nodes.flat[0]]:
-            return self.read(nodes)[..., None]
-        return self.look_up(nodes)
+        is_same = varying and not self.varying[nodes.flat[0]]  # for all items
+        return self.read(nodes)[..., None] if is_same else self.read(nodes)
 
     def _slice(self, buffer: Floats, places: Places) -> Floats | None:
         """The places of a buffer as a view, if they lie at even distances."""
@@ -130,17 +107,15 @@ class Builder(Calls):
         return self.read(nodes, adjoints=True)
 
     def adjoint(self, nodes: Places) -> Any:
-        """The same as a Result; or as a number, if it is one number for all items."""
+        """The same as a Result; or a number, if the adjoint is the same number for all items."""
         found = self._waiting.get(int(nodes[0])) if len(nodes) == 1 else None
         return Result(self, self.upstream(nodes)) if found is None else found
 
     def finish(self) -> None:
-        """Have the adjoints of the inputs in their rows."""
+        """Write the adjoints of the inputs to their rows."""
         for node in [i for i in self.record.inputs.tolist() if i in self._waiting]:
-            found = self._waiting[node]
-            if self.varying[node] and not (isinstance(found, Result) and found.is_plus):
-                self.start_step()
-                self._waiting[node] = found + 0.0  # turns −0.0 into 0.0
+            if self.varying[node]:
+                self._waiting[node] += 0.0  # turns −0.0 into 0.0
             self._write_adjoints(np.array([node]))
         for kind, count in enumerate(self.layout.inputs):
             self._clear(kind, np.flatnonzero(~self._written[kind][:count]))
@@ -160,21 +135,18 @@ class Builder(Calls):
         places, found = self._combined(places, contribution.plain())
         written, buffer = self._written[kind][places], self.adjoints[kind]
         target = self._slice(buffer, places)
-        if written.any():
-            self._clear(kind, places[~written])
-            if target is None:
-                self.add(_add_at, buffer, places, found)
-            else:
-                self.add(np.add, target, found, out=target)
-            return
-        self._written[kind][places] = True
-        if target is None:
-            self.add(np.ndarray.__setitem__, buffer, places, found)
-        else:
+        if target is not None and not written.any():
             self.write(target, found)
+            self._written[kind][places] = True
+            return
+        self._clear(kind, places[~written])
+        if target is None:
+            self.add(_add_at, buffer, places, found)
+        else:
+            self.add(np.add, target, found, target)
 
     def _combined(self, places: Places, x: Any) -> tuple[Places, Any]:
-        """Contributions, after adding up those to the same place: distinct places, in one axis."""
+        """Distinct places, and the sum of the contributions to each."""
         for axis in reversed(range(places.ndim)):  # the same nodes all along an axis
             if places.shape[axis] > 1 and (places == places.take([0], axis)).all():
                 shape = *places.shape, *x.shape[places.ndim :]
@@ -185,15 +157,15 @@ class Builder(Calls):
         distinct, start = np.unique(np.sort(places, axis=None), return_index=True)
         if len(distinct) == places.size:
             return places, x
-        whole = self.temporary((*places.shape, *x.shape[places.ndim :]))
+        whole = np.empty((*places.shape, *x.shape[places.ndim :]))
         self.write(whole, x)
         order = np.argsort(places, axis=None, kind="stable")
         rows = self.gather(whole.reshape(places.size, *whole.shape[places.ndim :]), order)
         shape = len(distinct), *rows.shape[1:]
-        return distinct, WaitingCall(self, np.add.reduceat, [rows, start, 0], shape)
+        return distinct, WaitingCall(self, np.add.reduceat, [rows, start, 0, None], shape)
 
     def _hand_on_to_one(self, nodes: Places, contribution: Any) -> None:
-        """Add to the adjoint of one node. An array that stays as it is need not be copied."""
+        """Add to the adjoint of one node. An array that does not change is not copied."""
         node, target = int(nodes[0]), self.read(nodes, adjoints=True)
         if node in self._waiting:
             contribution = self._waiting[node] + contribution
@@ -202,13 +174,13 @@ class Builder(Calls):
         if isinstance(contribution, Result):
             contribution = found = contribution.signed()
             x = found.x
-            if isinstance(x, WaitingCall) or self.is_temporary(x) or x.shape != target.shape:
+            if isinstance(x, WaitingCall) or x.shape != target.shape:
                 self.write(target, x)
-                contribution = Result(self, target, found.factor, found.is_plus)
+                contribution = Result(self, target, found.factor)
         self._waiting[node] = contribution
 
     def _write_adjoints(self, nodes: Places) -> None:
-        """Have the adjoints of nodes in their rows."""
+        """Write the adjoints of nodes to their rows."""
         for node in self._waiting.keys() & set(nodes.ravel().tolist()) if self._waiting else ():
             found, target = self._waiting.pop(node), self.read(np.array([node]), adjoints=True)
             if not (isinstance(found, Result) and found.x is target and found.factor == 1.0):
@@ -216,9 +188,9 @@ class Builder(Calls):
             self._written[int(self.varying[node])][self._slot[node]] = True
 
     def _clear(self, kind: int, places: Places) -> None:
-        """Have these adjoints start at 0."""
+        """Let these adjoints be 0 when the backward calls begin."""
         if places.size:
-            self.cleared.append((kind, places))
+            self.calls.insert(0, (np.ndarray.__setitem__, [self.adjoints[kind], places, 0.0]))
             self._written[kind][places] = True
             self._shared[id(self.adjoints[kind])][places] = True
 

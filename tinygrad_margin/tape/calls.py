@@ -3,14 +3,14 @@
     >>> from tinygrad_margin.ops import TABLE
     >>> calls, a, out = Calls(), np.array([1.0, 2.0]), np.empty(2)
     >>> calls.write(out, TABLE["tanh"].value(calls.m, Result(calls, a)) * 2.0 - 1.0)
-    >>> [function.__name__ for function, _, _ in calls.calls]
+    >>> [function.__name__ for function, _ in calls.calls]
     ['tanh', 'multiply', 'add']
     >>> run(calls.calls)
     >>> out.round(3)
     array([0.523, 0.928])
 
-A call is added when its array is needed. So nothing is computed that nobody reads, and the last
-call of a formula writes where the result is wanted.
+A call is added when its array is needed. So the calls compute only what is read, and the last call
+of a formula writes to the place where the result belongs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import numpy as np
 
 from tinygrad_margin.tape.arrays import ARRAYS, Floats, Function, Places
 
-# A function, its operands, and as "out" the array that it fills, unless that is an operand.
-Call: TypeAlias = tuple[Function, list[Any], dict[str, Floats]]
+# A function and its arguments. The last one is the array that it fills.
+Call: TypeAlias = tuple[Function, list[Any]]
 
 
 def run(calls: Sequence[Call]) -> None:
     """Make the calls, in order."""
-    for function, operands, out in calls:
-        function(*operands, **out)
+    for function, arguments in calls:
+        function(*arguments)
 
 
 class Calls:
@@ -40,69 +40,47 @@ class Calls:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self._arena: list[Floats] = []
-        self._used = 0  # arrays of the arena
 
     @property
     def m(self) -> _ResultMathematics:
         """The mathematics of Results, for the rows of the table."""
         return _ResultMathematics(self)
 
-    def add(self, function: Function, *operands: Any, out: Floats | None = None) -> None:
+    def add(self, function: Function, *arguments: Any) -> None:
         """Add a call."""
-        found = [array_of(x) for x in operands]
-        self.calls.append((function, found, {} if out is None else {"out": out}))
+        self.calls.append((function, [array_of(x) for x in arguments]))
 
     def call(self, function: Function, *operands: Any) -> Result:
         """A function of Results, arrays and numbers, item by item."""
         plain = [x.plain() if isinstance(x, Result) else x for x in operands]
         # NumPy is quicker with an array without dimensions than with a number.
         plain = [x if isinstance(x, WaitingCall) else np.asarray(x) for x in plain]
-        shape = plain[0].shape
-        if any(x.shape != shape for x in plain[1:]):
-            shape = np.broadcast_shapes(*(x.shape for x in plain))
+        shape = np.broadcast_shapes(*(x.shape for x in plain))
         return Result(self, WaitingCall(self, function, plain, shape))
 
-    def gather(self, x: Floats, places: Places) -> WaitingCall:
+    def gather(self, x: Floats, places: Places) -> Floats:
         """Rows of an array, in any order."""
-        take, operands = partial(x.take, mode="clip"), [places.astype(np.intp), 0]
-        return WaitingCall(self, take, operands, (*places.shape, *x.shape[1:]))
+        found = np.empty((*places.shape, *x.shape[1:]))
+        self.add(partial(x.take, mode="clip"), places.astype(np.intp), 0, found)
+        return found
 
     def total(self, x: Floats | WaitingCall, axis: int) -> WaitingCall:
         """The sum along an axis."""
         shape = x.shape[:axis] + x.shape[axis + 1 :]
-        return WaitingCall(self, np.add.reduce, [x, axis], shape)
+        return WaitingCall(self, np.add.reduce, [x, axis, None], shape)
 
     def write(self, target: Floats, result: Any) -> None:
-        """Have a Result, a WaitingCall, an array or a number in the target."""
+        """Write a Result, a WaitingCall, an array or a number to the target."""
         x = result.plain() if isinstance(result, Result) else result
         if isinstance(x, WaitingCall) and x.filled is None and x.shape == target.shape:
             x.fill(target)
         else:
-            self.add(filling(np.asarray), x, out=target)
-
-    def start_step(self) -> None:
-        """Let the temporary arrays of the next step overwrite those of the last one."""
-        self._used = 0
-
-    def temporary(self, shape: tuple[int, ...]) -> Floats:
-        """An array that holds until the step is done."""
-        size = math.prod(shape)
-        if self._used == len(self._arena):
-            self._arena.append(np.empty(0))
-        if self._arena[self._used].size < size:
-            self._arena[self._used] = np.empty(size)
-        self._used += 1
-        return self._arena[self._used - 1][:size].reshape(shape)
-
-    def is_temporary(self, x: Floats) -> bool:
-        """Whether the next steps overwrite an array."""
-        return any(x.base is whole for whole in self._arena)
+            self.add(np.copyto, target, x)
 
 
 def filling(function: Function) -> Function:
-    """The function, with its result in an array ``out``."""
-    return lambda *operands, out: np.copyto(out, function(*operands))
+    """The function, with one more argument: an array for its result."""
+    return lambda *arguments: np.copyto(arguments[-1], function(*arguments[:-1]))
 
 
 def array_of(x: Any) -> Any:
@@ -125,47 +103,43 @@ class WaitingCall:
     filled: Floats | None = None
 
     def fill(self, out: Floats | None) -> None:
-        """Add the call; it fills ``out``, or a temporary array."""
-        operands = [array_of(x) for x in self.operands]
-        self.filled = self.calls.temporary(self.shape) if out is None else out
-        self.calls.add(self.function, *operands, out=self.filled)
+        """Add the call; it fills ``out``, or a new array."""
+        self.filled = np.empty(self.shape) if out is None else out
+        waiting = [x for x in self.operands if isinstance(x, WaitingCall) and x.filled is None]
+        # If only one operand waits, it is computed in the same array; that keeps the cache free.
+        is_first = len(waiting) == 1 and waiting[0].shape == self.shape
+        if is_first and all(x is not out for x in self.operands):
+            waiting[0].fill(self.filled)
+        self.calls.add(self.function, *self.operands, self.filled)
+        for x in waiting:
+            if x.filled is self.filled:
+                x.filled = None  # overwritten
 
 
 @dataclass(eq=False, slots=True)
 class Result:
-    """factor · x; arithmetic makes more calls.
-
-    The factor waits, too: the next call may subtract instead of add. ``is_plus`` says that no item
-    can be −0.0, if no input is.
-    """
+    """factor · x. Arithmetic makes calls; the factor waits, as the next call may subtract it."""
 
     calls: Calls
     x: Floats | WaitingCall
     factor: float = 1.0
-    is_plus: bool = False
 
     def plain(self) -> Floats | WaitingCall:
         """The array or call, with the factor multiplied in."""
-        if self.factor == 1.0:
-            return self.x
-        if self.factor == -1.0:
-            return self.calls.call(np.negative, self.x).x
-        return self.calls.call(np.multiply, self.x, self.factor).x
+        is_one = self.factor == 1.0
+        return self.x if is_one else self.calls.call(np.multiply, self.x, self.factor).x
 
     def signed(self) -> Result:
         """The same, with a factor that is 1 or −1."""
-        if abs(self.factor) == 1.0:
-            return self
-        return Result(self.calls, self.plain(), is_plus=self.is_plus)
+        return self if abs(self.factor) == 1.0 else Result(self.calls, self.plain())
 
     def __add__(self, other: Any) -> Result:
         a = self.signed()
         b = other.signed() if isinstance(other, Result) else Result(self.calls, other)
         if a.factor == b.factor:
-            x = self.calls.call(np.add, a.x, b.x).x
-            return Result(self.calls, x, a.factor, a.factor > 0.0 and (a.is_plus or b.is_plus))
+            return Result(self.calls, self.calls.call(np.add, a.x, b.x).x, a.factor)
         more, less = (a, b) if a.factor > b.factor else (b, a)
-        return Result(self.calls, self.calls.call(np.subtract, more.x, less.x).x, 1.0, more.is_plus)
+        return self.calls.call(np.subtract, more.x, less.x)
 
     __radd__ = __add__
 
@@ -177,10 +151,9 @@ class Result:
 
     def __mul__(self, other: Any) -> Result:
         if not isinstance(other, Result):
-            return Result(self.calls, self.x, self.factor * other, self.is_plus and other > 0.0)
-        factor, is_square = self.factor * other.factor, self.x is other.x
+            return Result(self.calls, self.x, self.factor * other)
         x = self.calls.call(np.multiply, self.x, other.x).x
-        return Result(self.calls, x, factor, is_square and factor > 0.0)
+        return Result(self.calls, x, self.factor * other.factor)
 
     __rmul__ = __mul__
 
@@ -203,8 +176,12 @@ class _ResultMathematics:
     calls: Calls
 
     def __getattr__(self, name: str) -> Function:
-        """exp, log, sqrt, sin, cos, tanh, abs and maximum are NumPy's."""
+        """exp, log, sqrt, sin, cos, tanh and abs are NumPy's."""
         return partial(self.calls.call, getattr(np, name))
+
+    def maximum(self, a: Any, b: Any) -> Result:
+        # NumPy takes the array to fill by its name only.
+        return self.calls.call(lambda a, b, out: np.maximum(a, b, out=out), a, b)
 
     def sigmoid(self, a: Result) -> Any:
         return 1.0 / (1.0 + self.exp(-a))
@@ -212,13 +189,10 @@ class _ResultMathematics:
     def pow(self, a: Any, b: Any) -> Any:
         if b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power
             return (lambda: 1.0, lambda: a, lambda: a * a, lambda: a * a * a)[int(b)]()
-        is_whole = isinstance(b, float) and b % 1.0 == 0.0
-        return self.calls.call(np.power if is_whole else filling(ARRAYS.pow), a, b)
+        return self.calls.call(np.power, a, b)
 
     def xlogy(self, x: Any, y: Any) -> Any:
-        if isinstance(y, Result):
-            return self.calls.call(filling(ARRAYS.xlogy), x, y)
-        return x * float(np.log(y)) if y else 0.0
+        return self.calls.call(filling(ARRAYS.xlogy), x, y)
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
         if b == 0.0 and not tie:  # the same, faster: without a branch for each item

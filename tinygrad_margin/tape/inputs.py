@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,32 +29,29 @@ class Inputs:
     """
 
     def __init__(self, names: list[str], xs: Sequence[Any] | np.ndarray[Any, Any]) -> None:
-        n = len(names)
-        self._ahead = 0  # how many inputs come in a first array of numbers
+        n, first = len(names), np.empty(0)  # the numbers that come as one array
         self._is_one_array = isinstance(xs, np.ndarray)
         if isinstance(xs, np.ndarray):
             x = _as_array("xs", xs, (1, 2))
             if len(x) != n:
                 raise ValueError(_wrong_count(names, len(x)))
-            self.is_array = np.full(n, x.ndim == 2)
-            self.numbers, self.arrays = (x, []) if x.ndim == 1 else (np.empty(0), list(x))
-            self.has_items, self.items = x.ndim == 2, x.shape[1] if x.ndim == 2 else 1
-            return
-        if isinstance(xs, (str, bytes)) or not isinstance(xs, Sequence):
+            first, entries = (x, []) if x.ndim == 1 else (first, list(x))
+        elif isinstance(xs, (str, bytes)) or not isinstance(xs, Sequence):
             given = f"{type(xs).__name__} {xs!r:.60}"
             raise TypeError(f"a tape takes a sequence of inputs; got {given}")
-        entries, first, rest = list(xs), np.empty(0), list[float]()
-        if len(entries) < n and entries and _is_array(entries[0]):
-            first = _as_array("the first entry", entries.pop(0), (1,))
-            self._ahead = n - len(entries)
-            if len(first) != self._ahead:
-                raise ValueError(
-                    f"{_wrong_count(names, 1 + len(entries))}. If there are fewer, the first holds "
-                    f"the numbers of the first {self._ahead} inputs; it has {len(first):,}"
-                )
-        if self._ahead + len(entries) != n:
-            raise ValueError(_wrong_count(names, len(entries)))
-        self.arrays, self.is_array = [], np.zeros(n, bool)
+        else:
+            entries = list(xs)
+            if len(entries) < n and entries and _is_array(entries[0]):
+                first, ahead = _as_array("the first entry", entries.pop(0), (1,)), n - len(entries)
+                if len(first) != ahead:
+                    raise ValueError(
+                        f"{_wrong_count(names, 1 + len(entries))}. If there are fewer, the first "
+                        f"holds the numbers of the first {ahead} inputs; it has {len(first):,}"
+                    )
+            if len(first) + len(entries) != n:
+                raise ValueError(_wrong_count(names, len(entries)))
+        rest = list[float]()
+        self._ahead, self.arrays, self.is_array = len(first), list[Floats](), np.zeros(n, bool)
         for i, entry in enumerate(entries, self._ahead):
             if type(entry) is float:
                 rest.append(entry)
@@ -72,18 +69,14 @@ class Inputs:
             raise ValueError(f"all arrays of items need one length; got {each:.200}{hint}")
         self.has_items, self.items = bool(lengths), lengths.pop() if lengths else 1
 
-    def merge(self, numbers: Sequence[float], arrays: Iterable[Floats]) -> list[Any]:
-        """One list, in the order of the inputs, from what belongs to the numbers and the arrays."""
-        ahead, of_numbers, of_arrays = self._ahead, iter(numbers[self._ahead :]), iter(arrays)
-        rest = self.is_array[ahead:].tolist()
-        return [*numbers[:ahead], *(next(of_arrays if each else of_numbers) for each in rest)]
-
     def gradient(self, numbers: Floats, arrays: Floats) -> Any:
         """The gradient in the form of the inputs, from those of the numbers and of the arrays."""
         if self._is_one_array:
             return arrays if self.has_items else numbers
-        ahead = [numbers[: self._ahead]] if self._ahead else []
-        return [*ahead, *self.merge(numbers.tolist(), arrays)[self._ahead :]]
+        ahead = self._ahead
+        of_numbers, of_arrays = iter(numbers[ahead:].tolist()), iter(arrays)
+        rest = [next(of_arrays if each else of_numbers) for each in self.is_array[ahead:].tolist()]
+        return [numbers[:ahead], *rest] if ahead else rest
 
 
 def _is_array(entry: Any) -> bool:
@@ -94,15 +87,7 @@ def _as_array(name: str, x: Any, dimensions: tuple[int, ...]) -> Floats:
     """A contiguous array of real numbers, in one of these dimensions."""
     if type(x) is np.ndarray and x.dtype == float and x.ndim in dimensions:
         return np.ascontiguousarray(x)
-    try:
-        found = np.asarray(x)
-    except ValueError:  # lists of several lengths
-        raise ValueError(f"{name} must hold real numbers, in one row; got {x!r:.60}") from None
-    if np.ma.is_masked(x):
-        raise TypeError(
-            f"{name} has a mask, and a tape computes every item; leave masked items out with "
-            "x.compressed(), or put nan in their place with x.filled(np.nan)"
-        )
+    found = np.asarray(x)
     if found.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers; got an array of {found.dtype}")
     if found.ndim not in dimensions:

@@ -74,7 +74,7 @@ def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
         for parent in node.parents
     ]
     try:
-        return node._row.partials(_Formulas(), *operands, _Text(names[node]))
+        return node._row.partials(_Formulas(_Text, ""), *operands, _Text(names[node]))
     except Exception:
         return tuple(_Text(f"∂{names[node]}/∂{names[parent]}") for parent in node.parents)
 
@@ -82,12 +82,7 @@ def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
 class _Text(Source):
     """A piece of a formula for a reader."""
 
-    minus, times, quotient = "−", " · ", "{} / {}"
-
-    @staticmethod
-    def number(x: float) -> str:
-        """A number as text."""
-        return number(x)
+    minus, times, quotient, number = "−", " · ", "{} / {}", staticmethod(number)
 
     @classmethod
     def power(cls, a: Any, b: Any) -> Any:
@@ -100,19 +95,13 @@ class _Text(Source):
 class _Formulas(Functions):
     """The mathematics of formulas for a reader."""
 
-    def __init__(self) -> None:
-        super().__init__(_Text, "")
-
     pow = staticmethod(_Text.power)
 
     def is_zero(self, a: Any) -> Any:
         return float(a == 0.0) if isinstance(a, float) else _Text(f"[{a.text} = 0]")
 
     def xlogy(self, x: Any, y: Any) -> Any:
-        return 0.0 if isinstance(y, float) and not y else x * _Text(f"log({_Text.of(y).text})")
-
-    def maximum(self, a: Any, b: Any) -> Any:
-        return _Text(f"max({_Text.of(a).text}, {_Text.of(b).text})")
+        return x * _Text(f"log({_Text.of(y).text})")
 
     def step(self, a: Any, b: Any, tie: float) -> Any:
         left, right = _Text.of(a).text, _Text.of(b).text

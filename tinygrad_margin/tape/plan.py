@@ -29,10 +29,7 @@ _WORTH = 16  # multiplications; a matrix product of fewer is not worth it
 
 
 class Plan(Layout):
-    """The steps that compute a graph, and the places of its nodes, for one choice of array inputs.
-
-    ``steps`` are in order.
-    """
+    """The ``steps`` that compute a graph, in order, for one choice of inputs that are arrays."""
 
     def __init__(self, record: Record, is_array: Flags) -> None:
         super().__init__(record, is_array)
@@ -63,8 +60,11 @@ class Plan(Layout):
         for rows in _groups(record.level[nodes], record.count[long]):
             start, count = record.start[long[rows]], record.count[long[rows[0]]]
             terms = record.term[start[:, None] + np.arange(count)]
-            for some in _groups(*self.varying[terms].T):  # the same of their terms vary
-                step = Sums(nodes[rows[some]], terms[some])
+            vary = self.varying[terms]
+            for some in _groups(*vary.T):  # sums of which the same terms vary
+                is_rest = vary[some[0]] != vary[some[0]].any()
+                columns = list(terms[some][:, is_rest].T)
+                step = Sums(nodes[rows[some]], terms[some][:, ~is_rest], columns)
                 self._by_level[record.level[step.nodes[0]]].append(step)
 
     def _find_products(self) -> Flags:
@@ -112,7 +112,7 @@ class Plan(Layout):
 
 
 def _groups(*keys: npt.NDArray[Any]) -> list[Places]:
-    """The places with equal keys, in groups; in the order of the keys, the first one first."""
+    """Places with equal keys, in groups, sorted by the first key, then by the second, and so on."""
     if not len(keys[0]):
         return []
     order = np.lexsort(keys[::-1])
@@ -123,12 +123,12 @@ def _groups(*keys: npt.NDArray[Any]) -> list[Places]:
 
 
 def _full_grids(left: Places, right: Places) -> list[Places]:
-    """Which pairs (left, right) make up full grids: for each, the pairs' places, right × left.
+    """The full grids that pairs (left, right) make up: for each the pairs' places, right × left.
 
-    In a grid with gaps, a matrix product would combine what never meets in the graph.
+    In a grid with gaps, a matrix product would combine lists that never meet in the graph.
     """
     order = np.lexsort((left, right))
     met: dict[bytes, list[Places]] = defaultdict(list)
     for rows in np.split(order, np.flatnonzero(np.diff(right[order])) + 1):
-        met[left[rows].tobytes()].append(rows)  # all that one of the right meets
+        met[left[rows].tobytes()].append(rows)  # all pairs of one right list
     return [np.array(each) for each in met.values()]

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_margin.tape.arrays import Floats
 from tinygrad_margin.tape.builder import Builder, Row
-from tinygrad_margin.tape.calls import Call, run
+from tinygrad_margin.tape.calls import run
 from tinygrad_margin.tape.plan import Plan
 
 
@@ -29,39 +29,32 @@ class Program:
     def __init__(self, plan: Plan, items: int) -> None:
         builder = Builder(plan, items)
         for step in plan.steps:
-            builder.start_step()
             step.forward(builder)
         self.forward, builder.calls = builder.calls, []
         for step in reversed(plan.steps):
-            builder.start_step()
             step.backward(builder)
         builder.finish()
         self.backward = builder.calls
-        self._values, self._adjoints = builder.values, builder.adjoints
-        self._cleared, self._inputs = builder.cleared, plan.inputs
+        self._values, self._adjoints, self._inputs = builder.values, builder.adjoints, plan.inputs
         self._root = int(plan.varying[-1]), int(plan.slot[-1])
-        self._arrange_rows(builder, [*self.forward, *self.backward])
+        self._ends = self._find_ends(builder)
 
-    def _arrange_rows(self, builder: Builder, calls: list[Call]) -> None:
-        """Find where calls can use the caller's arrays as inputs and results; reuse other rows."""
+    def _find_ends(self, builder: Builder) -> dict[Row, tuple[Floats, list[tuple[list[Any], int]]]]:
+        """The rows of inputs and results that calls use by themselves, and where they use them.
+
+        A run puts the caller's arrays there, so that nothing is copied.
+        """
         values, adjoints = id(self._values[1]), id(self._adjoints[1])
         ends = {(buffer, i) for buffer in (values, adjoints) for i in range(self._inputs[1])}
         J = {(values, self._root[1])} if self._root[0] else set[Row]()
-        alone = builder.rows_used_alone()
-        # For each row of an input or result: the row, and where calls use it. (An input that is J
-        # itself is copied.)
-        self._ends = {row: (x, list[Any]()) for row, x in alone.items() if row in ends ^ J}
-        spots = {id(x): found for x, found in self._ends.values()}
-        own = {id(x) for row, x in alone.items() if row not in ends | J}
-        temporary: set[int] = set()
-        for function, operands, out in calls:
-            for holder, entries in ((operands, enumerate(operands)), (out, out.items())):
-                for key, x in entries:
-                    if id(x) in spots:
-                        spots[id(x)].append((holder, key))
-            if _is_each(function) and out["out"].shape == (1, builder.items):
-                temporary |= {id(x) for x in out.values() if builder.is_temporary(x)}
-        _reuse_rows(calls, own, temporary)
+        alone = builder.rows_used_alone().items()  # if J is an input, it is copied
+        found = {row: (x, list[Any]()) for row, x in alone if row in ends ^ J}
+        uses = {id(x): used for x, used in found.values()}
+        for _, arguments in [*self.forward, *self.backward]:
+            for i, x in enumerate(arguments):
+                if id(x) in uses:
+                    uses[id(x)].append((arguments, i))
+        return found
 
     def run(
         self, numbers: Sequence[float] | Floats, arrays: Sequence[Floats], value: Floats,
@@ -73,57 +66,25 @@ class Program:
             ∂J/∂input for the inputs that are numbers, over all items. It holds until the next run.
         """
         values, adjoints, (varies, place) = self._values[1], self._adjoints[1], self._root
-        try:
-            self._values[0][: self._inputs[0]] = numbers
-            for i, x in enumerate(arrays):
-                if not self._use((id(values), i), x[None]):
-                    values[i] = x
-            is_filled = varies and self._use((id(values), place), value[None])
-            run(self.forward)
-            if not is_filled:
-                value[:] = self._values[varies][place]
-            if gradient:
-                rest = [
-                    i for i, x in enumerate(slopes) if not self._use((id(adjoints), i), x[None])
-                ]
-                for kind, places in self._cleared:
-                    self._adjoints[kind][places] = 0.0
-                run(self.backward)
-                for i in rest:
-                    np.add(adjoints[i], 0.0, out=slopes[i])  # turns −0.0 into 0.0
-            return self._adjoints[0][: self._inputs[0]]
-        finally:  # keep none of the caller's arrays
-            for row, (x, _) in self._ends.items():
-                self._use(row, x)
+        self._values[0][: self._inputs[0]] = numbers
+        for i, x in enumerate(arrays):
+            if not self._use((id(values), i), x[None]):
+                values[i] = x
+        is_filled = varies and self._use((id(values), place), value[None])
+        run(self.forward)
+        if not is_filled:
+            value[:] = self._values[varies][place]
+        if gradient:
+            rest = [i for i, x in enumerate(slopes) if not self._use((id(adjoints), i), x[None])]
+            run(self.backward)
+            for i in rest:
+                np.add(adjoints[i], 0.0, out=slopes[i])  # turns −0.0 into 0.0
+        for row, (x, _) in self._ends.items():  # keep none of the caller's arrays
+            self._use(row, x)
+        return self._adjoints[0][: self._inputs[0]]
 
     def _use(self, row: Row, x: Floats) -> bool:
-        """Have the calls use an array instead of a row of a buffer, if they can."""
-        for holder, key in self._ends[row][1] if row in self._ends else ():
-            holder[key] = x
+        """Make the calls use an array in place of a row of a buffer, if they can."""
+        for arguments, i in self._ends[row][1] if row in self._ends else ():
+            arguments[i] = x
         return row in self._ends
-
-
-def _reuse_rows(calls: list[Call], own: set[int], temporary: set[int]) -> None:
-    """Let results stand in rows that nobody reads any more: few rows stay in the cache.
-
-    ``own`` are the ids of arrays that are rows of their own; a ``temporary`` one can take such a
-    row, but has none to leave.
-    """
-    last = {id(x): i for i, (_, operands, _) in enumerate(calls) for x in operands}
-    moved: dict[int, Floats] = {}
-    free: list[Floats] = []
-    for i, (function, operands, out) in enumerate(calls):
-        done = [moved[x] for x in {id(x) for x in operands} & moved.keys() if last[x] == i]
-        operands[:] = [moved.get(id(x), x) for x in operands]
-        if _is_each(function):
-            free, done = free + done, []  # a result may replace an operand
-        for x in out.values():
-            if id(x) not in moved and (id(x) in own or (free and id(x) in temporary)):
-                moved[id(x)] = free.pop() if free else x
-            out["out"] = moved.get(id(x), x)
-        free += done
-
-
-def _is_each(function: Any) -> bool:
-    """Whether a function of NumPy works item by item."""
-    return isinstance(function, np.ufunc) and not function.signature

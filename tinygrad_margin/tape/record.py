@@ -27,14 +27,14 @@ CONSTANT_CODE = -2  # a number in a formula
 class Record:
     """A graph as arrays, with a place for each node, in topological order.
 
-    An input may also be a number in a formula. If it is an exponent or a base, it has a slope then.
+    An input may also be a number in a formula. If it is an exponent or a base, it then has a slope.
 
     Attributes:
         rows: the rows of its operations; their codes are their places here.
         op: the code of each node's row; -1 for a leaf, -2 for a number in a formula.
         operand: the places of all first operands, of all second ones, and so on; or -1.
         data: the present values of constants, and of what is computed from constants alone.
-        inputs: the places of wrt. Leaves that the graph does not have come first of all nodes.
+        inputs: the places of wrt. Leaves that are not in the graph come before all other nodes.
         labels: the labels that nodes have, by their places.
         live: whether the node depends on an input.
         operations: how many nodes are not leaves.
@@ -53,14 +53,12 @@ class Record:
         if unused := [leaf for leaf in wrt if leaf not in index]:
             order = [*unused, *order]
             index = {node: i for i, node in enumerate(order)}
-        codes = {ADD: ADD_CODE, MUL: MUL_CODE, POW: POW_CODE}
         rows = [node._row for node in order]
-        for row in dict.fromkeys(rows):
-            if row.arity:
-                codes.setdefault(row, len(codes))
-        code_of = {LEAF: -1, CONSTANT: CONSTANT_CODE, **codes}
-        op = np.array(list(map(code_of.__getitem__, rows)), np.int32)
-        arity = np.array([*(row.arity for row in codes), 0, 0])[op]
+        self.rows = [row for row in dict.fromkeys([ADD, MUL, POW, *rows]) if row.arity]
+        codes = {row: i for i, row in enumerate(self.rows)}
+        code_of = {**codes, LEAF: -1, CONSTANT: CONSTANT_CODE}
+        op = np.array([code_of[row] for row in rows], np.int32)
+        arity = np.array([*(row.arity for row in self.rows), 0, 0])[op]
         parents = chain.from_iterable(map(attrgetter("parents"), order))
         places = np.fromiter(map(index.__getitem__, parents), np.int32)
         self.operand = np.full((max(2, arity.max()), len(order)), -1, np.int32)
@@ -71,10 +69,7 @@ class Record:
         if any(leaf._row is CONSTANT for leaf in wrt):
             for row, number in zip((POW_OF_NUMBER, POW_TO_NUMBER), self.operand, strict=False):
                 op[(op == codes.get(row)) & np.isin(number, self.inputs)] = POW_CODE
-        self._more = {
-            i: self.operand[2 : arity[i], i].tolist() for i in np.flatnonzero(arity > 2).tolist()
-        }
-        self.rows, self.op, self.operations = list(codes), op, int((op >= 0).sum())
+        self.op, self.operations = op, int((op >= 0).sum())
         self.data = np.array([node._data for node in order])
         self.labels = {i: node._label for i, node in enumerate(order) if node._label}
         self.live = self.reached_by(self.inputs)
@@ -85,7 +80,7 @@ class Record:
                 self.data[i] = math.nan
 
     def arranged(self) -> Record:
-        """The record, with levels and sums, which plain numbers do not need."""
+        """The record with levels and sums, which a small graph of plain numbers does not need."""
         if not hasattr(self, "calls"):
             self._find_levels()
             self._find_sums()
@@ -99,17 +94,17 @@ class Record:
         found: list[int] = self.operand[: self.rows[self.op[i]].arity, i].tolist()
         return found
 
-    def _with_operands(self, nodes: Places) -> Iterator[tuple[int, int, int]]:
-        """The places of nodes and of their first two operands, or -1."""
-        return zip(nodes.tolist(), *self.operand[:2, nodes].tolist(), strict=True)
+    def _with_operands(self, nodes: Places) -> Iterator[tuple[int, ...]]:
+        """The places of nodes and of their operands, or -1."""
+        return zip(nodes.tolist(), *self.operand[:, nodes].tolist(), strict=True)
 
     def reached_by(self, leaves: Places) -> Flags:
         """Which nodes depend on any of these leaves."""
-        reached, more = bytearray(len(self.op) + 1), self._more  # the last is for the operand -1
+        reached = bytearray(len(self.op) + 1)  # the last is for the operand -1
         for i in leaves.tolist():
             reached[i] = True
-        for i, x, y in self._with_operands(np.flatnonzero(self.op >= 0)):
-            if reached[x] or reached[y] or (i in more and any(reached[z] for z in more[i])):
+        for i, x, y, *more in self._with_operands(np.flatnonzero(self.op >= 0)):
+            if reached[x] or reached[y] or (more and any(reached[z] for z in more)):
                 reached[i] = True
         return np.array(reached[:-1], np.uint8).view(bool)
 
@@ -119,12 +114,12 @@ class Record:
         first = self.operand[0, adds]
         self.inside = np.zeros(len(self.op), bool)
         self.inside[first[adds[first] & (self.uses[first] == 1)]] = True
-        level, inside, more = [0] * (len(self.op) + 1), self.inside.tobytes(), self._more
-        for i, x, y in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
+        level, inside = [0] * (len(self.op) + 1), self.inside.tobytes()
+        for i, x, y, *more in self._with_operands(np.flatnonzero((self.op >= 0) & self.live)):
             before = level[x] - inside[x]
             level[i] = 1 + (level[y] if level[y] > before else before)
-            if i in more:
-                level[i] = max(level[i], *(1 + level[z] for z in more[i]))
+            if more:
+                level[i] = max(level[i], *(1 + level[z] for z in more))
         self.level = np.array(level[:-1], np.int32)
 
     def _find_sums(self) -> None:

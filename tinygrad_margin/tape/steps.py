@@ -2,7 +2,7 @@
 
 - ``Each``: one operation, for many nodes at once.
 - ``Sums``: many sums with the same number of terms.
-- ``Product``: many sums of products, as one matrix product. Here is where the speed comes from.
+- ``Product``: many sums of products, as one matrix product. This is where the speed comes from.
 
 ``arrange`` gives the nodes places, in an order in which most operands are slices. ``forward`` adds
 the calls that compute the values, ``backward`` those that hand the adjoints on to the operands.
@@ -39,10 +39,7 @@ class Each:
 
     def _arguments(self, builder: Builder) -> list[Any]:
         found = [builder.operand(nodes, varying=self.varying) for nodes in self.operands]
-        return [
-            x if isinstance(x, float) else Result(builder, x, is_plus=bool(builder.plus[i].all()))
-            for i, x in zip(self.operands, found, strict=True)
-        ]
+        return [x if isinstance(x, float) else Result(builder, x) for x in found]
 
     def forward(self, builder: Builder) -> None:
         arguments = self._arguments(builder)
@@ -50,7 +47,6 @@ class Each:
             value = self.row.value(builder.m, *arguments)
         else:
             value = builder.call(filling(partial(on_arrays(self.row)[0], None)), *arguments)
-        builder.plus[self.nodes] = isinstance(value, Result) and value.is_plus
         builder.write(builder.read(self.nodes), value)
 
     def _slopes(self, builder: Builder) -> Sequence[Any]:
@@ -67,43 +63,36 @@ class Each:
         upstream = builder.adjoint(self.nodes)
         slopes = self.row.slopes or self._slopes(builder)
         for nodes, slope in zip(self.operands, slopes, strict=True):
-            if builder.record.live[nodes].any():
-                contribution = slope * upstream
-                if isinstance(contribution, float) and self.varying > builder.varying[nodes[0]]:
-                    contribution *= builder.items  # each of them hands on the same
-                builder.hand_on(nodes, contribution)
+            contribution = slope * upstream
+            if isinstance(contribution, float) and self.varying > builder.varying[nodes[0]]:
+                contribution *= builder.items  # each of them contributes the same
+            builder.hand_on(nodes, contribution)
 
 
 @dataclass
 class Sums:
-    """Many sums with the same number of terms, of which the same vary."""
+    """Sums of equally many terms. ``rest`` are terms that do not vary, in sums that do."""
 
     nodes: Places
     terms: Places
+    rest: list[Places]
 
     def arrange(self, layout: Layout) -> None:
         order = np.lexsort(layout.slot[self.terms].T[::-1])
         self.nodes, self.terms = self.nodes[order], self.terms[order]
-        self.varying = bool(layout.varying[self.nodes[0]])
-        self.is_even = bool((layout.varying[self.terms[0]] == self.varying).all())
-        layout.place(self.nodes, varying=self.varying)
+        self.rest = [each[order] for each in self.rest]
+        layout.place(self.nodes, varying=bool(layout.varying[self.nodes[0]]))
 
     def forward(self, builder: Builder) -> None:
         out = builder.read(self.nodes)
-        if self.is_even:
-            builder.add(np.add.reduce, builder.read(self.terms.T), 0, out=out)
-            return
-        builder.write(out, 0.0)
-        for column in self.terms.T:
-            builder.add(np.add, out, builder.operand(column, varying=True), out=out)
+        builder.add(np.add.reduce, builder.read(self.terms.T), 0, None, out)
+        for each in self.rest:
+            builder.add(np.add, out, builder.operand(each, varying=True), out)
 
     def backward(self, builder: Builder) -> None:
-        if self.is_even:
-            upstream = builder.upstream(self.nodes[:, None])
-            builder.hand_on(self.terms, Result(builder, upstream))
-        else:
-            for column in self.terms.T:
-                builder.hand_on(column, Result(builder, builder.upstream(self.nodes)))
+        builder.hand_on(self.terms, Result(builder, builder.upstream(self.nodes[:, None])))
+        for each in self.rest:
+            builder.hand_on(each, Result(builder, builder.upstream(self.nodes)))
 
 
 @dataclass
@@ -131,29 +120,26 @@ class Product:
         out = builder.read(self.grid)
         left, right = builder.read(self.left), builder.read(self.right)
         one, two = (left, right) if self.varying else (right, left.T)  # (l, k) by (r, k, items)
-        builder.add(np.matmul, one, two, out=out)
+        builder.add(np.matmul, one, two, out)
         for each in self.rest:
-            builder.add(np.add, out, builder.operand(each, varying=self.varying), out=out)
+            builder.add(np.add, out, builder.operand(each, varying=self.varying), out)
 
     def backward(self, builder: Builder) -> None:
         upstream = builder.upstream(self.grid)
         left, right = builder.read(self.left), builder.read(self.right)
         for each in self.rest:
             builder.hand_on(each, Result(builder, upstream))
-        if builder.record.live[self.right].any():
-            one, two = (left.T, upstream) if self.varying else (upstream, left)
-            is_outer = self.varying and len(self.left) == 1  # then multiplying is much faster
-            times = np.multiply if is_outer else np.matmul
-            x: Any = WaitingCall(builder, times, [one, two], right.shape)
-            builder.hand_on(self.right, Result(builder, x))
-        if builder.record.live[self.left].any():
-            if self.varying:
-                shape = len(right), *left.shape
-                x = WaitingCall(builder, np.matmul, [upstream, right.swapaxes(1, 2)], shape)
-                x = array_of(x)[0] if len(right) == 1 else builder.total(x, 0)
-            else:
-                x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
-            builder.hand_on(self.left, Result(builder, x))
+        one, two = (left.T, upstream) if self.varying else (upstream, left)
+        is_outer = self.varying and len(self.left) == 1  # then multiplying is much faster
+        times = np.multiply if is_outer else np.matmul
+        x = WaitingCall(builder, times, [one, two], right.shape)
+        builder.hand_on(self.right, Result(builder, x))
+        if self.varying:
+            operands, shape = [upstream, right.swapaxes(1, 2)], (len(right), *left.shape)
+            x = builder.total(WaitingCall(builder, np.matmul, operands, shape), 0)
+        else:
+            x = WaitingCall(builder, np.matmul, [upstream.T, right], left.shape)
+        builder.hand_on(self.left, Result(builder, x))
 
 
 Step: TypeAlias = Each | Sums | Product

@@ -3,88 +3,124 @@
 >>> from tinygrad_margin.engine import Value, topological_order
 >>> x = Value(3.0)
 >>> record = Record(topological_order(x * x + 1.0), [x])
->>> Straight(record).run([np.array([1.0, 2.0])])
-(array([2., 5.]), [array([2., 4.])])
->>> value, value_and_grad = compiled(record)    # for a small graph, on numbers
->>> value_and_grad(3.0)
+>>> Straight(record).run_numbers([3.0])
 (10.0, [6.0])
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinygrad_margin.ops import FLOATS, Primitive
-from tinygrad_margin.tape.arrays import ARRAYS, Function, on_arrays
+from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.tape.arrays import ARRAYS, Flags, Floats, Function, on_arrays
 from tinygrad_margin.tape.record import Record
 from tinygrad_margin.views.source import ATOM, Functions, Source
 
+SMALL = 150  # operations; a smaller graph is compiled if it is used often
+_OFTEN = 30  # runs with plain numbers
+
+_Found: TypeAlias = tuple[float, Sequence[float]]  # J and its gradient
+
 
 class Straight:
-    """A record that runs node by node, on numbers or on arrays of items."""
+    """A record that runs node by node."""
 
     def __init__(self, record: Record) -> None:
-        self._record, nodes = record, np.flatnonzero((record.op >= 0) & record.live)
-        self._nodes = [(i, int(record.op[i]), record.operands(i)) for i in nodes.tolist()]
-        self._inputs, self._live = record.inputs.tolist(), record.live.tobytes()
+        self._record, self._live = record, record.live.tobytes()
+        self._runs = 0  # with numbers
+        is_builtin = all(row.is_builtin for row in record.rows)
+        self._can_compile = is_builtin and record.operations <= SMALL
+        self._compiled: dict[bool, Callable[..., _Found]] = {}
 
-    def run(self, xs: Sequence[Any], *, gradient: bool = True) -> tuple[Any, list[Any]]:
-        """J and its gradient.
+    @cached_property
+    def _nodes(self) -> list[tuple[int, int, tuple[int, ...]]]:
+        """Place, code and operands of each operation that depends on an input."""
+        record, nodes = self._record, np.flatnonzero((self._record.op >= 0) & self._record.live)
+        columns = nodes.tolist(), record.op[nodes].tolist(), *record.operand[:, nodes].tolist()
+        arity = [row.arity for row in record.rows]
+        return [(i, op, tuple(x[: arity[op]])) for i, op, *x in zip(*columns, strict=True)]
 
-        Args:
-            xs: for each input a float, or an array of items. The gradient of a float is summed over
-                the items.
-            gradient: False: compute J only, and return an empty gradient.
-        """
-        rows, data = self._record.rows, self._record.data
-        items = [len(x) for x in xs if isinstance(x, np.ndarray)]
-        if not items:
-            try:
-                functions = [(row.value, row.partials) for row in rows]
-                return self._run(FLOATS, functions, data.tolist(), xs, 1.0, gradient)
-            except (ArithmeticError, ValueError):
-                pass  # outside an operation's domain; NumPy gives nan or inf
-        functions, start = [on_arrays(row) for row in rows], np.ones(items[:1])[()]
-        xs = [x if isinstance(x, np.ndarray) else np.float64(x) for x in xs]
-        J, slopes = self._run(ARRAYS, functions, list(data), xs, start, gradient)
-        slopes = [d if np.ndim(x) else float(np.sum(d)) for x, d in zip(xs, slopes, strict=False)]
-        return J if np.ndim(J) else float(J), slopes
+    def run_numbers(self, xs: Sequence[float], gradient: bool = True) -> _Found:
+        """J and its gradient, if all inputs are numbers; an empty gradient if you want none."""
+        try:
+            if gradient in self._compiled:
+                return self._compiled[gradient](*xs)
+            record, self._runs = self._record, self._runs + 1
+            if self._runs > _OFTEN and self._can_compile:
+                self._compiled[gradient] = compiled(record, gradient=gradient)
+            functions = [(row.value, row.partials) for row in record.rows]
+            inputs = dict(zip(record.inputs.tolist(), xs, strict=True))
+            return self._run(FLOATS, functions, record.data.tolist(), inputs, gradient)
+        except (ArithmeticError, ValueError):  # outside a domain: NumPy gives nan or inf
+            is_array, value = np.zeros(len(xs), bool), np.empty(1)
+            slopes = self.run(is_array, xs, [], value, [], gradient=gradient)
+            return float(value[0]), slopes
+
+    def run(
+        self, is_array: Flags, numbers: Sequence[float] | Floats, arrays: Sequence[Floats],
+        value: Floats, slopes: Sequence[Floats], *, gradient: bool = True,
+    ) -> Sequence[float]:  # fmt: skip
+        """The same as ``Program.run``; ``is_array`` says which inputs are arrays."""
+        record, n, xs = self._record, len(numbers), [*map(np.float64, numbers), *arrays]
+        functions = [on_arrays(row) for row in record.rows]
+        places = [*record.inputs[~is_array].tolist(), *record.inputs[is_array].tolist()]
+        inputs = dict(zip(places, xs, strict=True))
+        with np.errstate(all="ignore"):
+            value[:], found = self._run(ARRAYS, functions, list(record.data), inputs, gradient)
+            for slope, out in zip(found[n:], slopes, strict=False):
+                np.add(slope, 0.0, out=out)  # turns −0.0 into 0.0
+            return [float(np.broadcast_to(slope, value.shape).sum()) for slope in found[:n]]
 
     def _run(
         self, m: Any, functions: list[tuple[Function, Function]], values: list[Any],
-        xs: Sequence[Any], start: Any, gradient: bool,
+        inputs: dict[int, Any], gradient: bool,
     ) -> tuple[Any, list[Any]]:  # fmt: skip
-        for place, x in zip(self._inputs, xs, strict=True):
+        """J and its gradient, with ``m``. ``inputs`` are by place; ``values`` has the constants."""
+        for place, x in inputs.items():
             values[place] = x
         get, value_of, partials_of = values.__getitem__, *zip(*functions, strict=True)
+        # One or two operands are cases of their own, since *operands takes half as long again.
         for i, op, operands in self._nodes:
-            values[i] = value_of[op](m, *map(get, operands))
+            match operands:
+                case (a,):
+                    values[i] = value_of[op](m, values[a])
+                case (a, b):
+                    values[i] = value_of[op](m, values[a], values[b])
+                case _:
+                    values[i] = value_of[op](m, *map(get, operands))
         if not gradient:
             return values[-1], []
         live, fixed = self._live, [row.slopes for row in self._record.rows]
         adjoints: list[Any] = [None] * len(values)
-        adjoints[-1] = start
+        adjoints[-1] = 1.0
         for i, op, operands in reversed(self._nodes):
             upstream, adjoints[i] = adjoints[i], None
-            slopes = fixed[op] or partials_of[op](m, *map(get, operands), values[i])
+            match operands:
+                case (a,):
+                    slopes = fixed[op] or partials_of[op](m, values[a], values[i])
+                case (a, b):
+                    slopes = fixed[op] or partials_of[op](m, values[a], values[b], values[i])
+                case _:
+                    slopes = fixed[op] or partials_of[op](m, *map(get, operands), values[i])
             for j, slope in zip(operands, slopes):  # noqa: B905 (strict=True takes time)
                 if live[j]:
                     so_far, flow = adjoints[j], upstream * slope
                     adjoints[j] = flow if so_far is None else so_far + flow
-        slopes = [adjoints[place] for place in self._inputs]
+        slopes = [adjoints[place] for place in inputs]
         return values[-1], [0.0 if slope is None else slope for slope in slopes]
 
 
-def compiled(record: Record) -> tuple[Function, Function]:
-    """J, and J with its gradient, as compiled Python functions of numbers."""
+def compiled(record: Record, *, gradient: bool = True) -> Callable[..., _Found]:
+    """J and its gradient (or no gradient, ``[]``) as a compiled Python function of numbers."""
     lines: list[str] = []
 
     class Line(Source):
-        """The name of a number. One that is computed gets a line, and a name."""
+        """The name of a number. A formula gets a line of the program, and with it a name."""
 
         def __init__(self, text: str, level: int = ATOM) -> None:
             if level != ATOM or "(" in text:
@@ -92,26 +128,15 @@ def compiled(record: Record) -> tuple[Function, Function]:
                 text = f"v{len(lines) - 1}"
             super().__init__(text)
 
-    def functions(op: int, row: Primitive) -> tuple[Function, Function]:
-        if row.is_builtin:
-            return row.value, row.partials
-        call = Functions(Line, f"row{op}.")  # a user's functions are called, not written down
-        return lambda _, *xs: call.value(m, *xs), lambda _, *xs: [
-            Line(f"{name}[{k}]") for name in [call.partials(m, *xs).text] for k in range(row.arity)
-        ]
-
-    m, of_rows = Line("m"), [functions(op, row) for op, row in enumerate(record.rows)]
-    known: dict[str, Any] = {"m": FLOATS, "inf": math.inf, "nan": math.nan}
-    known |= {f"row{op}": row for op, row in enumerate(record.rows)}
     names = [f"x{i}" for i in range(len(record.inputs))]
-    for function in ("value", "value_and_grad"):
-        values, xs = record.data.tolist(), [Line(name) for name in names]
-        both = function == "value_and_grad"
-        J, slopes = Straight(record)._run(Functions(Line), of_rows, values, xs, 1.0, both)
-        found = f"[{', '.join(Line.of(slope).text for slope in slopes)}]"
-        result = Line.of(J).text + (f", {found}" if both else "")
-        exec(
-            "\n".join([f"def {function}({', '.join(names)}):", *lines, f" return {result}"]), known
-        )
-        lines.clear()
-    return known["value"], known["value_and_grad"]
+    inputs = dict(zip(record.inputs.tolist(), map(Line, names), strict=True))
+    functions = [(row.value, row.partials) for row in record.rows]
+    J, slopes = Straight(record)._run(
+        Functions(Line), functions, record.data.tolist(), inputs, gradient
+    )
+    result = f"{Line.of(J).text}, [{', '.join(Line.of(slope).text for slope in slopes)}]"
+    source = [f"def replay({', '.join(names)}):", *lines, f" return {result}"]
+    known: dict[str, Any] = {"m": FLOATS, "inf": math.inf, "nan": math.nan}
+    exec("\n".join(source), known)
+    replay: Callable[..., _Found] = known["replay"]
+    return replay

@@ -1,20 +1,12 @@
-"""Record a graph once, replay it fast: with new numbers in its leaves, or whole arrays of them.
+"""The tape: a graph, recorded once, that runs with other inputs.
 
-    >>> import numpy as np
-    >>> from tinygrad_margin import Tape, Value, margin_loss
-    >>> s, s_c = Value(0.3), Value(0.5)
-    >>> tape = Tape(margin_loss(s, s_c), [s, s_c])
-    >>> tape.value_and_grad([0.3, 0.5])
-    (1.2, [-1.0, 1.0])
-    >>> tape.value_and_grad([np.array([0.3, 3.0]), 0.5])        # two items, and s_c for both
-    (array([1.2, 0. ]), [array([-1.,  0.]), 1.0])
+A tape keeps the graph as a list of operations (a Wengert list); it holds no Values. There are two
+ways to run it:
 
-A tape keeps the graph as a list of operations (a Wengert list), and no Value. It runs in two ways:
-
-- in levels (plan.py, program.py): NumPy computes many nodes with one call, sums of products as
-  matrix products. This is the way for arrays, and for numbers if the graph is large and wide.
-- straight through (straight.py): node after node. This is the way for numbers if the graph is small
-  or narrow, and for arrays if it is so long and narrow that a plan would take long to make.
+- in levels (plan.py, program.py): NumPy computes many nodes with one call, and sums of products as
+  matrix products. Arrays run like this, and numbers if the graph is large and wide.
+- straight through (straight.py): node after node. Numbers run like this if the graph is small or
+  narrow, and arrays if it is so long and narrow that it would take long to make a plan.
 
 A maximum or relu is evaluated anew each time, so a replay takes the branch that its numbers need.
 """
@@ -23,33 +15,30 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Set
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinygrad_margin.engine import Value, topological_order
-from tinygrad_margin.guard import as_node, one_line
+from tinygrad_margin.guard import as_node, describe, one_line
 from tinygrad_margin.ops import TABLE
-from tinygrad_margin.tape.arrays import Flags, Floats, Function
+from tinygrad_margin.tape.arrays import Floats, Function
 from tinygrad_margin.tape.inputs import Inputs
 from tinygrad_margin.tape.listing import listing
 from tinygrad_margin.tape.plan import Plan
 from tinygrad_margin.tape.program import Program
 from tinygrad_margin.tape.record import Record
-from tinygrad_margin.tape.straight import Straight, compiled
+from tinygrad_margin.tape.straight import SMALL, Straight
 
-_SMALL = 150  # operations; for one replay of fewer, NumPy's calls are never worth it
-_OFTEN = 30  # replays with plain numbers; then a small graph is compiled
 _NUMBERS = {float, int, np.float64}  # types of plain numbers that need no check
-_WIDE = 24  # operations a call, on average; so many numbers take NumPy no longer than Python
-_LONG, _NARROW = 300, 4  # more calls than that, with fewer operations each, take too long to plan
-_BLOCK, _FEW = 2**20, 8  # numbers in a block of items, of which each takes at least so many
+_WIDE = 24  # operations a call, on average: from here on NumPy is faster than Python
+_LONG, _NARROW = 300, 4  # it takes too long to plan more calls than that of fewer operations each
+_BLOCK = 2**20  # numbers in a block of items
 _KEPT = 4  # programs that are kept; and plans
 
 Xs: TypeAlias = Sequence[Any] | np.ndarray[Any, Any]
-_Key = TypeVar("_Key")
-_Made = TypeVar("_Made")
 
 
 class Tape:
@@ -92,18 +81,17 @@ class Tape:
     """
 
     def __init__(self, J: Value, wrt: Sequence[Value]) -> None:
-        if isinstance(wrt, (Value, Set)) or not isinstance(wrt, Iterable):
+        if not isinstance(wrt, Sequence):
             hint = "in the order of the inputs; put it in a list: [x]"
             raise TypeError(f"Tape(J, wrt) takes a sequence of leaves for wrt, {hint}")
         order = topological_order(as_node(J, "Tape(J, wrt)"))
         wrt = [as_node(leaf, "Tape(J, wrt)") for leaf in wrt]
         for leaf, times in Counter(wrt).items():
-            label = one_line(leaf.label)
-            name = f"{label} = {leaf.data}" if label else f"Value({leaf.data})"
-            if leaf.parents:
-                raise ValueError(f"an input of a tape is a leaf; {name} is computed, by {leaf.op}")
             if times > 1:
-                raise ValueError(f"{name} occurs {times} times in wrt: give each leaf once")
+                raise ValueError(f"{describe(leaf)} occurs {times} times in wrt; give it once")
+            if leaf.parents:
+                given = f"{describe(leaf)} is computed, by {leaf.op}"
+                raise ValueError(f"an input of a tape is a leaf; {given}")
         self._record = Record(order, wrt)
         self._names = [one_line(leaf.label) or f"xs[{i}]" for i, leaf in enumerate(wrt)]
         self.__setstate__({})
@@ -112,15 +100,13 @@ class Tape:
         return {name: getattr(self, name) for name in ("_record", "_names")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, x in state.items():
-            setattr(self, name, x)
-        # What is made when it is first needed.
-        self._plans: dict[bytes, Plan] = {}
-        self._programs: dict[tuple[bytes, int], Program] = {}
-        self._straight: Straight | None = None
-        self._compiled: tuple[Function, Function] | None = None
-        self._singles = 0  # replays with plain numbers
-        self._lock = threading.Lock()
+        self.__dict__.update(state)
+        record, self._lock = self._record, threading.Lock()
+        self._straight = Straight(record)
+        # A plan for each choice of inputs that are arrays, a program for each number of items.
+        plan = lru_cache(_KEPT)(lambda is_array: Plan(record, np.frombuffer(is_array, bool)))
+        self._plan = plan
+        self._program = lru_cache(_KEPT)(lambda is_array, items: Program(plan(is_array), items))
 
     def __len__(self) -> int:
         return self._record.operations
@@ -147,36 +133,18 @@ class Tape:
         """J as ``value`` gives it, and its gradient in the form of the inputs."""
         return self._run(xs, gradient=True)
 
-    def _run(self, xs: Xs, *, gradient: bool) -> tuple[Any, Any]:
-        is_plain = self._record.operations <= _SMALL and (type(xs) is list or type(xs) is tuple)
-        if is_plain and len(xs) == len(self._names) and all(type(x) in _NUMBERS for x in xs):
-            J, slopes = self._run_numbers([float(x) for x in xs], gradient=gradient)
-            return J, [slope + 0.0 for slope in slopes]  # the quick case
-        inputs = Inputs(self._names, xs)
-        J, of_numbers, of_arrays = self._replay(inputs, gradient=gradient)
-        return J, inputs.gradient(of_numbers, of_arrays) if gradient else None
-
     def listing(self) -> str:
         """The program as text: every node's value, then every node's adjoint, one line each."""
         return listing(self._record)
 
-    def _run_numbers(self, xs: list[float], *, gradient: bool) -> tuple[float, Sequence[float]]:
-        """J and its gradient for plain numbers; of a small graph soon by compiled functions."""
-        if not self._compiled and self._record.operations <= _SMALL:
-            self._singles += 1
-            if self._singles > _OFTEN:
-                self._compiled = compiled(self._record)
-        if self._compiled:
-            try:
-                return self._compiled[1](*xs) if gradient else (self._compiled[0](*xs), ())
-            except (ArithmeticError, ValueError):
-                pass  # outside an operation's domain: NumPy gives nan or inf
-        return self._run_straight(xs, gradient=gradient)
-
-    def _run_straight(self, xs: Sequence[Any], *, gradient: bool) -> tuple[Any, Sequence[Any]]:
-        self._straight = self._straight or Straight(self._record)
-        with np.errstate(all="ignore"):
-            return self._straight.run(xs, gradient=gradient)
+    def _run(self, xs: Xs, *, gradient: bool) -> tuple[Any, Any]:
+        is_plain = self._record.operations <= SMALL and type(xs) in (list, tuple)
+        if is_plain and len(xs) == len(self._names) and _NUMBERS.issuperset(map(type, xs)):
+            J, slopes = self._straight.run_numbers([float(x) for x in xs], gradient)
+            return J, [slope + 0.0 for slope in slopes]  # the quick case; −0.0 becomes 0.0
+        inputs = Inputs(self._names, xs)
+        J, of_numbers, of_arrays = self._replay(inputs, gradient=gradient)
+        return J, inputs.gradient(of_numbers, of_arrays) if gradient else None
 
     def _replay(self, inputs: Inputs, *, gradient: bool) -> tuple[Any, Floats, Floats]:
         """J, its gradient in the numbers, and its gradient in the arrays."""
@@ -184,47 +152,24 @@ class Tape:
         value, rows = np.empty(items), np.empty((len(inputs.arrays), items))
         slopes = np.zeros(len(inputs.numbers))
         with self._lock, np.errstate(all="ignore"):
-            is_small = record.operations <= _SMALL
+            is_small = record.operations <= SMALL
             if not inputs.has_items and (is_small or record.arranged().width < _WIDE):
-                J, found = self._run_numbers(inputs.numbers.tolist(), gradient=gradient)
+                J, found = self._straight.run_numbers(inputs.numbers.tolist(), gradient)
                 return J, np.array(found) + 0.0, rows
             is_narrow = record.arranged().calls > _LONG and record.width < _NARROW
-            each = record.operations if is_narrow else self._plan(is_array).sizes[1]
-            blocks = -(-items // max(_BLOCK // max(each, _FEW), 1))  # of nearly the same size
-            size = -(-items // max(blocks, 1))
-            for start in range(0, items, max(size, 1)):
+            each = record.operations if is_narrow else self._plan(is_array.tobytes()).sizes[1]
+            size = max(_BLOCK // (each + 1), 1)
+            for start in range(0, items, size):
                 block = slice(start, min(start + size, items))
                 arrays, to_fill = [x[block] for x in inputs.arrays], list(rows[:, block])
-                if is_narrow:
-                    xs = inputs.merge(inputs.numbers.tolist(), arrays)
-                    value[block], every = self._run_straight(xs, gradient=gradient)
-                    if gradient:
-                        for row, i in zip(to_fill, is_array.nonzero()[0].tolist(), strict=True):
-                            np.add(every[i], 0.0, out=row)  # turns −0.0 into 0.0
-                        slopes += [every[i] for i in (~is_array).nonzero()[0].tolist()]
-                else:
-                    program = self._program(is_array, block.stop - start)
-                    slopes += program.run(
-                        inputs.numbers, arrays, value[block], to_fill, gradient=gradient
-                    )
+                run: Function = partial(self._straight.run, is_array)
+                if not is_narrow:
+                    run = self._program(is_array.tobytes(), block.stop - start).run
+                found = run(inputs.numbers, arrays, value[block], to_fill, gradient=gradient)
+                if gradient:
+                    slopes += found
         return value if inputs.has_items else float(value[0]), slopes, rows
-
-    def _program(self, is_array: Flags, items: int) -> Program:
-        key = is_array.tobytes(), items
-        return _get(self._programs, key, lambda: Program(self._plan(is_array), items))
-
-    def _plan(self, is_array: Flags) -> Plan:
-        return _get(self._plans, is_array.tobytes(), lambda: Plan(self._record, is_array))
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def _get(made: dict[_Key, _Made], key: _Key, make: Callable[[], _Made]) -> _Made:
-    """What was made for a key, or is made now; the few that were used last are kept."""
-    found = made.pop(key) if key in made else make()
-    made[key] = found
-    if len(made) > _KEPT:
-        del made[next(iter(made))]
-    return found
