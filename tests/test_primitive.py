@@ -17,7 +17,7 @@ import pytest
 from graphs import rebuilt
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_page import GO, HOSTILE, STEP_THROUGH, at, check, near, opened, sentence, shown
+from pages import GO, HOSTILE, STEP_THROUGH, at, check, near, opened, sentence, shown
 
 from tinygrad_margin import (
     ReverseSweep,
