@@ -51,7 +51,7 @@ def test_the_object_shows_itself_in_a_notebook_and_saves(tmp_path):
 def test_bad_input_is_refused_and_writes_nothing(tmp_path):
     with pytest.raises(TypeError, match=r"takes Values.*got float 1\.0"):
         page(1.0, tmp_path / "x.html")
-    with pytest.raises(ValueError, match=r"page writes \.html; got 'x\.png'"):
+    with pytest.raises(ValueError, match=r"page writes \.html, \.htm; got 'x\.png'"):
         page(margin(), "x.png")
     with pytest.raises(ValueError, match=r"7 nodes.*max_nodes=7 \(it is 6\)"):
         page(margin(), tmp_path / "x.html", max_nodes=6)

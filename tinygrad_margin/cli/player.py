@@ -178,7 +178,7 @@ def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
 
 def _is_interactive() -> bool:
     """Whether somebody is there to press Enter."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _ask(prompt: str) -> str:

@@ -49,7 +49,7 @@ class Page:
 
     def save(self, to: str | os.PathLike[str]) -> None:
         """Write the page to a file, completely or not at all."""
-        file_format(to, "page", ["html"], also=["htm"])
+        file_format(to, "page", ["html", "htm"])
         write_whole(to, self.html.encode())
 
     def _repr_html_(self) -> str:
@@ -83,8 +83,8 @@ def page(
         The page: ``html``, ``save(to)``; a notebook shows it.
 
     Raises:
-        TypeError: J is not a Value, or title is not text; or an operation of your own is not a
-            formula of ``+ - * / **``, so that a browser cannot compute it.
+        TypeError: J is not a Value, or an operation of your own is not a formula of
+            ``+ - * / **``, so that a browser cannot compute it.
         ValueError: more than max_nodes nodes, or a file name that does not end in .html or .htm.
         OSError: the file cannot be written.
         RendererNotFound, TimeoutError: as for ``draw``.
@@ -94,10 +94,6 @@ def page(
         >>> "<h1>A square</h1>" in page(x * x, title="A square").html
         True
     """
-    if to is not None:
-        file_format(to, "page", ["html"], also=["htm"])  # before any work is done
-    if title is not None and not isinstance(title, str):
-        raise TypeError(f"the title of a page is text; got {type(title).__name__} {title!r:.60}")
     shown = Page(_html(SvgGraph(J, max_nodes), title))
     if to is not None:
         shown.save(to)
@@ -238,7 +234,7 @@ def _svg(graph: SvgGraph, boxes: dict[Value, Box], arrows: list[Arrow]) -> str:
         if graph.layout.edges[e].back
     ]
     parts += [
-        graph.box(i, box, attributes=f' id="n{i}" role="img"', changes=True)
+        graph.box(i, box, attributes=f' id="n{i}" role="img"')
         for i, box in enumerate(boxes.values())
     ]
     label = html.escape(f"The graph of {graph.names[graph.J]}")

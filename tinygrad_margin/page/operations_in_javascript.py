@@ -22,7 +22,8 @@ from tinygrad_margin.views.source import Functions, NotWrittenError, Source
 class JavaScript(Source):
     """A piece of JavaScript; it divides by m.div, which raises an error at a division by zero."""
 
-    quotient = "m.div({}, {})"
+    def __truediv__(self, other: Any) -> Source:
+        return JavaScript(f"m.div({self.text}, {self.of(other).text})")
 
     @staticmethod
     def number(x: float) -> str:
@@ -39,8 +40,7 @@ def table(rows: Iterable[Primitive]) -> str:
 def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
     """The key of each row: its name, or a number, as two of your own may have the same name."""
     return {
-        row: row.name if row.is_builtin else f"own {i}"
-        for i, row in enumerate(dict.fromkeys(rows))
+        row: row.name if row.is_builtin else f"own {i}" for i, row in enumerate(dict.fromkeys(rows))
     }
 
 

@@ -43,13 +43,8 @@ const boxes = spec.nodes.map((node, i) => {
   const group = $(`n${i}`);
   const line = (name) => group.querySelector(`.${name}`);
   const gradient = line("gradient");
-  return {
-    group, value: line("value"), gradient, amount: gradient?.querySelector(".number"),
-    symbol: gradient?.querySelector(".symbol").getComputedTextLength(),
-  };
+  return {group, value: line("value"), gradient, amount: gradient?.querySelector(".number")};
 });
-// About how wide a number is, so that it and the symbol before it can be centred.
-const wide = (text) => text.length * 6.9 - (text.match(/[ .]/g)?.length ?? 0) * 3.4;
 const arrows = spec.nodes.flatMap((node, i) => node.in.map((operand) => ({node: i, operand})));
 arrows.forEach((arrow, e) => {
   arrow.forward = $(`f${e}`);
@@ -115,10 +110,7 @@ function drawBox(i, isAll = false) {
   fitted(value, spec.nodes[i].room, box.value.length);
   if (!gradient) return;
   text(amount, box.afterSymbol);
-  const room = box.gradient.replace(" so far", "").length + 3;
-  fitted(amount, 13, room);
-  const middle = (boxes[i].symbol - (room > 13 ? 13 * 6.6 : wide(box.afterSymbol))) / 2;
-  attribute(gradient, "transform", `translate(${middle.toFixed(1)} 0)`);
+  fitted(amount, 13, box.gradient.replace(" so far", "").length + 3);
   visible(gradient, box.gradient !== "");
   attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
 }

@@ -92,8 +92,6 @@ def animate(
         >>> animate(x * x, to=None, seconds_per_step=2).svg.count("<script")
         0
     """
-    if to is not None:
-        file_format(to, "animate", ["svg"])  # a wrong name raises an error before any work is done
     seconds = as_number(seconds_per_step, "animate(seconds_per_step)")
     if not 0.001 <= seconds <= 86_400.0:
         raise ValueError(

@@ -12,9 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_PART = re.compile(
-    r'<g id="([^"]*)" class="(node|edge)">\s*<title>([^<]*)</title>(.*?)</g>', re.S
-)
+_PART = re.compile(r'<g id="([^"]*)" class="(node|edge)">\s*<title>([^<]*)</title>(.*?)</g>', re.S)
 
 
 class EdgePosition(NamedTuple):

@@ -104,13 +104,10 @@ class SvgGraph:
             f'width="{width:g}" height="{height:g}"{attributes}>{"".join(parts)}</svg>'
         )
 
-    def box(
-        self, i: int, box: Box, state: str = "", attributes: str = "", *, changes: bool = False
-    ) -> str:
+    def box(self, i: int, box: Box, state: str = "", attributes: str = "") -> str:
         """The box of the node in position i of ``nodes``.
 
-        The state is a further class of its group, such as "current". If a script is to change the
-        numbers, the number of the gradient is a text of its own.
+        The state is a further class of its group, such as "current".
         """
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
@@ -123,7 +120,7 @@ class SvgGraph:
                 lines += [f'<text class="case{k}" {base}>{text}</text>'
                           for k, text in enumerate(self._regimes(node))]  # fmt: skip
             elif name == "gradient":
-                lines.append(self._gradient(node, box, base, changes))
+                lines.append(self._gradient(node, box, base))
             else:
                 text = _tspans(self.titles[node]) if name == "title" else box.value
                 lines.append(f'<text class="{name}" {base}>{text}</text>')
@@ -137,16 +134,11 @@ class SvgGraph:
             f"{corners}/>{''.join(lines)}</g>"
         )
 
-    def _gradient(self, node: Value, box: Box, base: str, changes: bool) -> str:
+    def _gradient(self, node: Value, box: Box, base: str) -> str:
         """The line of a box that shows ∂J/∂node."""
         classes = "gradient zero" if box.gradient.partition(" ")[0] == "0" else "gradient"
         hidden = "" if box.gradient else ' visibility="hidden"'
         symbol = _tspans(self.symbols[node])
-        if changes:
-            return (
-                f'<g class="{classes}"{hidden}><text class="symbol" {base}>{symbol}</text>'
-                f'<text class="number" {base}>{box.after_symbol}</text></g>'
-            )
         level = ' dy="-3.5"' if self.symbols[node].endswith("</sub>") else ""
         number = f'<tspan class="number"{level}>{box.after_symbol}</tspan>'
         return f'<text class="{classes}" {base}{hidden}>{symbol}{number}</text>'
@@ -154,9 +146,7 @@ class SvgGraph:
     def _regimes(self, node: Value) -> list[str]:
         """The lines of a box with a kink: on one side, at the kink, and on the other side."""
         names = [self.names_in_html.get(n, self.names[n]) for n in node.parents]
-        return [
-            _tspans(text.format(x=names[0], y=names[-1])) for text in node._row.regimes or ()
-        ]
+        return [_tspans(text.format(x=names[0], y=names[-1])) for text in node._row.regimes or ()]
 
     def forward_arrow(self, e: int, arrow: Arrow, attributes: str = "") -> str:
         """The grey arrow of the edge in position e of ``edges``."""
