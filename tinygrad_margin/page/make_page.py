@@ -26,7 +26,12 @@ from tinygrad_margin.engine import Value
 from tinygrad_margin.guard import one_line
 from tinygrad_margin.guard.errors import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE
 from tinygrad_margin.ops import Primitive
-from tinygrad_margin.page.operations_in_javascript import json_in_script, row_keys, table
+from tinygrad_margin.page.operations_in_javascript import (
+    JavaScript,
+    json_in_script,
+    row_keys,
+    table,
+)
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, end_of_sweep
 from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
@@ -37,7 +42,6 @@ from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
 
 _ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
            "slopeTooLarge": SLOPE_TOO_LARGE}  # fmt: skip
-_INFINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}  # JSON has no word for these
 _PHONE = 60  # nodes; a larger graph does not fit on a phone in any direction
 
 
@@ -207,7 +211,7 @@ def _spec(
             "rules": rules, "slope": f"∂{root}/∂{name}", "room": int(width / 7.3),
         }  # fmt: skip
         if not node.parents:
-            entry["data"] = node.data if math.isfinite(node.data) else _INFINITE[str(node.data)]
+            entry["data"] = JavaScript.number(node.data)  # as text: JSON has no infinity
         nodes.append(entry)
     layouts = {"wide": graph.layout}
     if len(nodes) <= _PHONE:

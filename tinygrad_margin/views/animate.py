@@ -7,8 +7,6 @@
 
 Each moment of the sweep shows for a while, with its sentence below. The last one holds longer, then
 the animation starts again. Readers who prefer reduced motion, and printers, get the last moment.
-(In an ``<img>``, Chromium does not tell the SVG that its reader prefers reduced motion. Put
-``Animation.still`` into a ``<picture>`` around it.)
 """
 
 from __future__ import annotations
@@ -52,7 +50,8 @@ class Animation:
         return re.sub("animation:[^;}]*", "", self.svg)
 
     def _repr_html_(self) -> str:
-        # Chromium does not tell an SVG in an <img> that its reader prefers reduced motion.
+        # Chromium does not tell an SVG in an <img> that its reader prefers reduced motion, so the
+        # <picture> around it chooses.
         moving, still = (
             f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
             for svg in (self.svg, self.still)

@@ -26,6 +26,7 @@ from tinygrad_margin.views.run_graphviz import render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
+_LARGE = 300  # boxes and arrows; Graphviz takes long to straighten the arrows of a larger graph
 # An operand with more uses has long arrows: making room for their labels could take minutes.
 _MANY_USES = 25
 
@@ -70,8 +71,10 @@ def make_picture(
 
     The names of the nodes in the DOT text are n0, n1, …, with the prefix n.
     """
-    graph = LOOK | {"rankdir": direction} | layout_limits(len(labels), len(edges))
-    picture = Picture(graph_attr=graph, node_attr=_NODES, edge_attr=_EDGES)
+    look = LOOK | {"rankdir": direction}
+    if len(labels) + 2 * len(edges) > _LARGE:
+        look["nslimit"] = "2"  # stop after 2 steps per node: it keeps the layout to seconds
+    picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}
     for node, label in labels.items():
         picture.node(ids[node], label=label)
@@ -103,20 +106,6 @@ def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str 
         f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
         f'cellspacing="0" cellpadding="3">{rows}</table>>'
     )
-
-
-def layout_limits(nodes: int, edges: int) -> dict[str, str]:
-    """Graph attributes that keep the layout of a large graph to seconds; none for a small one.
-
-    An edge is two arrows.
-    """
-    if nodes + 2 * edges <= 300:
-        return {}
-    # Nearly all the time goes into straightening the edges: stop after 2 steps per node.
-    attributes = {"nslimit": "2"}
-    if edges > max(750, 5 * nodes):  # too dense to follow a curve
-        attributes |= {"mclimit": "0.2", "splines": "line"}
-    return attributes
 
 
 def check_size(count: int, max_nodes: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import stat
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -52,16 +52,14 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     target = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
     try:
-        if os.path.isdir(target):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        mode = os.stat(target).st_mode if os.path.exists(target) else None
-        if mode is not None:
-            open(target, "ab").close()  # fails if the file is read-only; os.replace would not
+        exists = os.path.exists(target)
+        if exists:
+            open(target, "ab").close()  # fails if it is read-only or a folder
         try:
             with open(temporary, "xb") as file:
                 file.write(data)
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode))
+            if exists:
+                shutil.copymode(target, temporary)
             os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
