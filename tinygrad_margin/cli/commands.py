@@ -1,10 +1,4 @@
-"""The command line: ``python -m tinygrad_margin``, or ``tinygrad-margin``.
-
->>> from tinygrad_margin.cli.commands import main
->>> main(["demo"])                                      # doctest: +ELLIPSIS
-01_margin_loss ...
-0
-"""
+"""The command line: ``python -m tinygrad_margin``, or ``tinygrad-margin``."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def save_output(output: _Output, name: str) -> _Output:
     parser.add_argument("--out", nargs="?", type=Path)
     folder = parser.parse_known_args()[0].out
     if folder is None:
-        print(f"(made: {name}. With --out DIR it is written.)")
+        print(f"({name} is not saved; --out DIR saves it)")
         return output
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(output, Picture):

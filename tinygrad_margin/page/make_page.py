@@ -159,7 +159,7 @@ def _keys(graph: SvgGraph) -> dict[Value, str]:
 
 
 def _inputs(graph: SvgGraph, keys: dict[Value, str]) -> str:
-    """A slider and a number box for each leaf to play with."""
+    """A slider and a number box for each leaf that has a label."""
     if not keys:
         return "<p>No leaf of this graph has a label, so there is nothing to drag.</p>"
     rows = []

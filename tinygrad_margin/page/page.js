@@ -417,14 +417,14 @@ function fit() {
   arrange(names[0]);
   const layout = spec.layouts[names[0]];
   const whole = Math.min(largest(layout), 3);
-  // A picture that would be too small to read scrolls, unless the whole graph is to be shown; then
-  // it may as well be larger.
+  // A picture that would be too small to read is drawn larger and scrolls, unless the reader asks
+  // for the whole graph.
   const least = Math.max(0.85, width / 1600);
   $("whole").hidden = whole >= least;
   scale = isWhole || whole >= least ? whole : width < 760 ? least : Math.max(1, width / 1350);
   svg.setAttribute("width", (layout.size[0] * scale).toFixed(0));
   svg.setAttribute("height", (layout.size[1] * scale).toFixed(0));
-  // The picture stays in view: what has the focus below it must not end up behind it.
+  // The picture stays at the top of the window. What gets the focus must not end up behind it.
   document.documentElement.style.scrollPaddingTop = `${$("picture").offsetHeight}px`;
   look();
 }

@@ -97,7 +97,7 @@ class SvgGraph:
     def svg(
         self, parts: Iterable[str], attributes: str = "", width: float = 0.0, below: float = 0.0
     ) -> str:
-        """The whole SVG around its parts, at least so wide, and with so much room below."""
+        """The whole SVG, at least ``width`` wide and with more room ``below`` the graph."""
         width, height = max(self.layout.width, width), self.layout.height + below
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
