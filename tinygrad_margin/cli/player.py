@@ -20,7 +20,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
@@ -28,7 +28,6 @@ from tinygrad_margin.views.dot import Picture
 from tinygrad_margin.views.draw import save
 from tinygrad_margin.views.files import write_whole
 
-_Output = TypeVar("_Output", bound=Any)
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "demos", _PACKAGE.parent / "demos")  # installed, or in a checkout
 
@@ -57,7 +56,7 @@ def split_cells(text: str) -> list[str]:
     return [part.strip("\n") for part in parts if part.strip()]
 
 
-def save_output(output: _Output, name: str) -> _Output:
+def save_output(output: Any, name: str) -> Any:
     """Write a demo's picture or page into the folder given with ``--out DIR``, if there is one.
 
     Args:

@@ -21,9 +21,9 @@ from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, has_back_arrow, title
 from tinygrad_margin.views.dot import Edge, box_label, check_size, make_picture
+from tinygrad_margin.views.graphviz_svg import Layout, read_positions
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import number, parenthesize, typeset
-from tinygrad_margin.views.positions import Layout, read_positions
 from tinygrad_margin.views.run_graphviz import render
 
 MOST_INPUTS = 8  # whose gradients are listed after the sweep
