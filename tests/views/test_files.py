@@ -38,13 +38,18 @@ def test_write_whole_permissions(tmp_path: Path) -> None:
 
 
 @posix
-def test_write_whole_follows_links(tmp_path: Path) -> None:
+def test_write_whole_follows_links_and_leaves_devices(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a/target")
     for content in (b"one", b"two"):  # the target is missing, then there
         write_whole(tmp_path / "link", content)
         assert (tmp_path / "a" / "target").read_bytes() == content
     assert (tmp_path / "link").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", b"three")
+    assert os.read(reader, 10) == b"three"
+    os.close(reader)
 
 
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt(), OSError(errno.ENOSPC, "disk full")])

@@ -74,9 +74,9 @@ def functions(row: Primitive) -> str:
         other = "calls something else, such as a function of math or of numpy"
         reason = error if isinstance(error, NotWrittenError) else other
         raise TypeError(
-            f"a page cannot show {row.name}: its JavaScript is made from the formulas of its value "
-            f"and partials; but {part} {reason}. Write both with + - * / ** alone, without math "
-            "and if; or use draw or animate, which need no JavaScript"
+            f"a page cannot show {row.name}: it computes in JavaScript, which is made from the "
+            f"formulas of its value and partials, but {part} {reason}. Write both with + - * / ** "
+            "alone, without math and if; or use draw or animate, which need no JavaScript"
         ) from error
     parameters = ", ".join(names)
     return f"{{value: ({parameters}) => {value}, partials: ({parameters}, out) => [{slopes}]}}"

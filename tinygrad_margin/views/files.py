@@ -53,6 +53,9 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
     try:
         exists = os.path.exists(target)
+        if exists and not (os.path.isfile(target) or os.path.isdir(target)):
+            Path(target).write_bytes(data)  # a device or a pipe: root could replace /dev/full
+            return
         if exists:
             open(target, "ab").close()  # fails if it is read-only or a folder
         try:
