@@ -77,7 +77,7 @@ def rooms() -> Picture:
                          f'cellborder="0" cellpadding="4" style="rounded"><tr><td>&#160;<b>{room}'
                          f"</b>&#160;{text}</td></tr></table>>")  # fmt: skip
     for room, used in imports.items():
-        for other in sorted(used):  # an arrow that a longer way says already is left out
+        for other in sorted(used):  # no arrow where there is a longer way along the arrows
             if not any(other in reached(imports, between) for between in used):
                 picture.edge(room, other)
     return picture

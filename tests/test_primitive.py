@@ -29,7 +29,7 @@ from own_operations import (
     doubled_slope,
     mixed_graph,
 )
-from test_page import HOSTILE
+from pages import HOSTILE
 
 from tinygrad_margin import (
     ReverseSweep,

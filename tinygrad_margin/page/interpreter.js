@@ -60,7 +60,7 @@ const m = {
   is_zero: (a) => (a === 0 ? 1 : 0),
 };
 
-// ---- How numbers are written: notation.number and Python's repr -------------------------------
+// ---- How numbers are written: as by notation.number, by Python's repr, and in a number box -----
 
 function number(x, {signed = false, precision = 4} = {}) {
   if (Number.isNaN(x)) return "undefined";
@@ -105,6 +105,14 @@ function repr(x) {
     return `${digits}e${exponent[0]}${String(size).padStart(2, "0")}`;
   }
   return Number.isInteger(x) ? `${x}.0` : String(x);
+}
+
+// What a number box shows: it cannot show infinity, and has room for nine characters.
+function boxed(x) {
+  if (!Number.isFinite(x)) return "";
+  let [text, precision] = [String(x), 16];
+  while (text.length > 9 && precision > 3) text = String(Number(x.toPrecision(--precision)));
+  return text;
 }
 
 const inParentheses = (term) => (term.startsWith("−") ? `(${term})` : term);
@@ -161,18 +169,11 @@ class Graph {
     const steps = [];
     totals[this.root] = 1;
     for (let i = this.root; i > this.root - count; i--) {
-      const operands = this.nodes[i].in;
       const upstream = totals[i];
-      let derivatives = [];
-      try {
-        derivatives = this.partials(i, values);
-      } catch (error) {
-        if (!(error instanceof EngineError)) throw error;
-        derivatives = operands.map(() => NaN);
-        errors.set(i, this.hasNoSlope(error, i, values));
-      }
-      handed[i] = operands.map((operand, place) => {
-        const derivative = derivatives[place];
+      const {slopes, error} = this.localDerivatives(i, values);
+      if (error) errors.set(i, error);
+      handed[i] = this.nodes[i].in.map((operand, place) => {
+        const derivative = slopes[place];
         const product = upstream * derivative;
         totals[operand] += product;
         return {operand, derivative, product, total: totals[operand]};
@@ -182,12 +183,18 @@ class Graph {
     return {totals, handed, errors, steps};
   }
 
-  partials(i, values) {
-    if (!this.rows[i]) return [];
+  // The local derivatives of a node. If one does not exist, all are NaN, and error is the reason.
+  localDerivatives(i, values) {
+    if (!this.rows[i]) return {slopes: []};
     const operands = this.nodes[i].in.map((operand) => values[operand]);
-    const slopes = this.rows[i].partials(...operands, values[i]);
-    this.checkSlopes(slopes, i, [...operands, values[i]]);
-    return slopes;
+    try {
+      const slopes = this.rows[i].partials(...operands, values[i]);
+      this.checkSlopes(slopes, i, [...operands, values[i]]);
+      return {slopes};
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      return {slopes: operands.map(() => NaN), error: this.hasNoSlope(error, i, values)};
+    }
   }
 
   // Without the slopes for constants, which nobody needs.
@@ -212,6 +219,14 @@ class Graph {
     });
     const because = this.reason(step.node, values);
     return (because ? [...lines, `  ${because}`] : lines).join("\n");
+  }
+
+  // What the page says after the last step: J, and ∂J/∂input for the first few inputs.
+  outcome(values, totals, inputs, most) {
+    const slopes = inputs.slice(0, most).map(
+      (i) => `${this.nodes[i].slope} = ${number(totals[i], {signed: true})}`);
+    if (inputs.length > most) slopes.push("…");
+    return [`${this.nodes[this.root].name} = ${number(values[this.root])}`, ...slopes].join(", ");
   }
 
   // Why the gradient goes where it goes, for an operation with a kink or its own explanation.
@@ -266,7 +281,8 @@ class Graph {
     }));
     for (const arrow of arrows) {
       const isFinite = Number.isFinite(arrow.flow) && largest > 0;
-      arrow.share = isFinite ? Math.abs(arrow.flow) / largest : 0;
+      const share = isFinite ? Math.abs(arrow.flow) / largest : 0;
+      arrow.width = arrow.back === "live" ? (0.8 + 1.4 * share).toFixed(2) : "1";
     }
     const boxes = this.nodes.map((node, i) => {
       const waits = !handed[i];
@@ -281,6 +297,10 @@ class Graph {
           if (!hasGradient) return "";
           const said = Number.isNaN(total) ? "does not exist" : number(total, {signed});
           return more.has(i) ? `${said} so far` : said;
+        },
+        get afterSymbol() {  // what follows ∂J/∂node in the box
+          if (!this.gradient) return "";
+          return this.gradient === "does not exist" ? " does not exist" : ` = ${this.gradient}`;
         },
       };
     });

@@ -26,7 +26,12 @@ from tinygrad_margin.engine import Value
 from tinygrad_margin.guard import one_line
 from tinygrad_margin.guard.errors import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE
 from tinygrad_margin.ops import Primitive
-from tinygrad_margin.page.operations_in_javascript import json_in_script, row_keys, table
+from tinygrad_margin.page.operations_in_javascript import (
+    JavaScript,
+    json_in_script,
+    row_keys,
+    table,
+)
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, end_of_sweep
 from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
@@ -37,7 +42,6 @@ from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
 
 _ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
            "slopeTooLarge": SLOPE_TOO_LARGE}  # fmt: skip
-_INFINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}  # JSON has no word for these
 _PHONE = 60  # nodes; a larger graph does not fit on a phone in any direction
 
 
@@ -49,7 +53,7 @@ class Page:
 
     def save(self, to: str | os.PathLike[str]) -> None:
         """Write the page to a file, completely or not at all."""
-        file_format(to, "page", ["html"], also=["htm"])
+        file_format(to, "page", ["html", "htm"])
         write_whole(to, self.html.encode())
 
     def _repr_html_(self) -> str:
@@ -83,8 +87,8 @@ def page(
         The page: ``html``, ``save(to)``; a notebook shows it.
 
     Raises:
-        TypeError: J is not a Value, or title is not text; or an operation of your own is not a
-            formula of ``+ - * / **``, so that a browser cannot compute it.
+        TypeError: J is not a Value, or an operation of your own is not a formula of
+            ``+ - * / **``, so that a browser cannot compute it.
         ValueError: more than max_nodes nodes, or a file name that does not end in .html or .htm.
         OSError: the file cannot be written.
         RendererNotFound, TimeoutError: as for ``draw``.
@@ -94,10 +98,6 @@ def page(
         >>> "<h1>A square</h1>" in page(x * x, title="A square").html
         True
     """
-    if to is not None:
-        file_format(to, "page", ["html"], also=["htm"])  # before any work is done
-    if title is not None and not isinstance(title, str):
-        raise TypeError(f"the title of a page is text; got {type(title).__name__} {title!r:.60}")
     shown = Page(_html(SvgGraph(J, max_nodes), title))
     if to is not None:
         shown.save(to)
@@ -159,7 +159,7 @@ def _keys(graph: SvgGraph) -> dict[Value, str]:
 
 
 def _inputs(graph: SvgGraph, keys: dict[Value, str]) -> str:
-    """A slider and a number box for each leaf to play with."""
+    """A slider and a number box for each leaf that has a label."""
     if not keys:
         return "<p>No leaf of this graph has a label, so there is nothing to drag.</p>"
     rows = []
@@ -211,7 +211,7 @@ def _spec(
             "rules": rules, "slope": f"∂{root}/∂{name}", "room": int(width / 7.3),
         }  # fmt: skip
         if not node.parents:
-            entry["data"] = node.data if math.isfinite(node.data) else _INFINITE[str(node.data)]
+            entry["data"] = JavaScript.number(node.data)  # as text: JSON has no infinity
         nodes.append(entry)
     layouts = {"wide": graph.layout}
     if len(nodes) <= _PHONE:
@@ -238,7 +238,7 @@ def _svg(graph: SvgGraph, boxes: dict[Value, Box], arrows: list[Arrow]) -> str:
         if graph.layout.edges[e].back
     ]
     parts += [
-        graph.box(i, box, attributes=f' id="n{i}" role="img"', changes=True)
+        graph.box(i, box, attributes=f' id="n{i}" role="img"')
         for i, box in enumerate(boxes.values())
     ]
     label = html.escape(f"The graph of {graph.names[graph.J]}")

@@ -22,7 +22,8 @@ from tinygrad_margin.views.source import Functions, NotWrittenError, Source
 class JavaScript(Source):
     """A piece of JavaScript; it divides by m.div, which raises an error at a division by zero."""
 
-    quotient = "m.div({}, {})"
+    def __truediv__(self, other: Any) -> Source:
+        return JavaScript(f"m.div({self.text}, {self.of(other).text})")
 
     @staticmethod
     def number(x: float) -> str:
@@ -73,10 +74,9 @@ def functions(row: Primitive) -> str:
         other = "calls something else, such as a function of math or of numpy"
         reason = error if isinstance(error, NotWrittenError) else other
         raise TypeError(
-            f"a page cannot show {row.name}: a browser computes it from JavaScript, which is "
-            f"written from its value and partials if they are formulas of + - * / **; but {part} "
-            f"{reason}. Write both with + - * / ** alone, without math and if; or use draw or "
-            "animate, which need no JavaScript"
+            f"a page cannot show {row.name}: it computes in JavaScript, which is made from the "
+            f"formulas of its value and partials, but {part} {reason}. Write both with + - * / ** "
+            "alone, without math and if; or use draw or animate, which need no JavaScript"
         ) from error
     parameters = ", ".join(names)
     return f"{{value: ({parameters}) => {value}, partials: ({parameters}, out) => [{slopes}]}}"

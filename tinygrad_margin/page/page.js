@@ -15,12 +15,10 @@ let shown;          // what was computed last
 
 const $ = (id) => document.getElementById(id);
 const svg = $("graph");
-const rows = spec.inputs.map(({node, key}) => (
-  {node, key, slider: $(`slider${node}`), box: $(`box${node}`)}));
-for (const row of rows) {
-  row.low = Number(row.slider?.min);
-  row.high = Number(row.slider?.max);
-}
+const rows = spec.inputs.map(({node, key}) => {
+  const [slider, box] = [$(`slider${node}`), $(`box${node}`)];
+  return {node, key, slider, box, low: Number(slider?.min), high: Number(slider?.max)};
+});
 
 // ---- Drawing: only what has changed is written to the DOM, which is slow ------------------------
 
@@ -32,16 +30,8 @@ const text = (element, value) => {
   if (element.childNodes.length === 1) element.firstChild.nodeValue = value;  // the fastest way
   else element.textContent = value;
 };
-// What a number box shows: it cannot show infinity, and has room for nine characters.
-const boxed = (x) => {
-  if (!Number.isFinite(x)) return "";
-  let [text, precision] = [String(x), 16];
-  while (text.length > 9 && precision > 3) text = String(Number(x.toPrecision(--precision)));
-  return text;
-};
-const visible = (element, isVisible) => {
-  attribute(element, "visibility", isVisible ? "visible" : "hidden");
-};
+const visible = (element, isVisible) => (
+  attribute(element, "visibility", isVisible ? "visible" : "hidden"));
 // A text that is longer than its box has room for is set narrower.
 const fitted = (element, room, length) => {
   if (length > room) attribute(element, "textLength", String(Math.round(room * 6.6)));
@@ -53,13 +43,8 @@ const boxes = spec.nodes.map((node, i) => {
   const group = $(`n${i}`);
   const line = (name) => group.querySelector(`.${name}`);
   const gradient = line("gradient");
-  return {
-    group, value: line("value"), gradient, amount: gradient?.querySelector(".number"),
-    symbol: gradient?.querySelector(".symbol").getComputedTextLength(),
-  };
+  return {group, value: line("value"), gradient, amount: gradient?.querySelector(".number")};
 });
-// About how wide a number is, so that it and the symbol before it can be centred.
-const wide = (text) => text.length * 6.9 - (text.match(/[ .]/g)?.length ?? 0) * 3.4;
 const arrows = spec.nodes.flatMap((node, i) => node.in.map((operand) => ({node: i, operand})));
 arrows.forEach((arrow, e) => {
   arrow.forward = $(`f${e}`);
@@ -124,13 +109,8 @@ function drawBox(i, isAll = false) {
   text(value, box.value);
   fitted(value, spec.nodes[i].room, box.value.length);
   if (!gradient) return;
-  const equals = box.gradient === "does not exist" ? " " : " = ";
-  const said = box.gradient && equals + box.gradient;
-  text(amount, said);
-  const room = box.gradient.replace(" so far", "").length + 3;
-  fitted(amount, 13, room);
-  const middle = (boxes[i].symbol - (room > 13 ? 13 * 6.6 : wide(said))) / 2;
-  attribute(gradient, "transform", `translate(${middle.toFixed(1)} 0)`);
+  text(amount, box.afterSymbol);
+  fitted(amount, 13, box.gradient.replace(" so far", "").length + 3);
   visible(gradient, box.gradient !== "");
   attribute(gradient, "class", sweep.totals[i] === 0 ? "gradient zero" : "gradient");
 }
@@ -146,7 +126,7 @@ function drawArrow(e, isAll) {
   if (!back) return;
   visible(back, look.back !== "" && !isLost);
   attribute(back, "class", `back ${look.back}${kinds}`);
-  attribute(line, "stroke-width", look.back === "live" ? (0.8 + 1.4 * look.share).toFixed(2) : "1");
+  attribute(line, "stroke-width", look.width);
   if (isAll || !isFar) text(label, look.text);
 }
 
@@ -156,12 +136,8 @@ function sentence({values, errors}, sweep) {
   if (wrong.length) return wrong.map((error) => error.message).join("\n");
   if (state.step === 0) return spec.opening;
   if (state.step) return graph.sentence(sweep.steps[state.step - 1], values);
-  const name = spec.nodes[graph.root].name;
   const inputs = rows.map(({node}) => node).filter((node) => spec.nodes[node].op === "leaf");
-  const slopes = inputs.slice(0, spec.most).map(
-    (node) => `${spec.nodes[node].slope} = ${number(sweep.totals[node], {signed: true})}`);
-  if (inputs.length > spec.most) slopes.push("…");
-  return [`${name} = ${number(values[graph.root])}`, ...slopes].join(", ");
+  return graph.outcome(values, sweep.totals, inputs, spec.most);
 }
 
 // The regime of each max, relu and abs; if there are many, of those nearest to the root.
@@ -171,9 +147,8 @@ const regimes = kinked.map(() => $("regimes").appendChild(document.createElement
 function showRegimes(isLost, values) {
   $("regimes").hidden = isLost || state.step !== null || kinked.length === 0;
   if ($("regimes").hidden) return;
-  kinked.forEach((i, k) => {
-    text(regimes[k], `${spec.nodes[i].heading} ${graph.reason(i, values)}`);
-  });
+  kinked.forEach((i, k) => text(
+    regimes[k], `${spec.nodes[i].heading} ${graph.reason(i, values)}`));
 }
 
 // ---- The node pointed at ----------------------------------------------------------------------
@@ -192,12 +167,11 @@ function about(i) {
   const {values, errors, lost, sweep} = shown;
   const node = spec.nodes[i];
   const exact = {precision: 12};
-  const isSet = rows.some((row) => row.node === i);
-  const constant = isSet ? "a constant, which its slider sets" : "a constant";
+  const hasSlider = rows.some((row) => row.node === i);
+  const constant = hasSlider ? "a constant, which its slider sets" : "a constant";
   const what = {leaf: `${node.name}, an input`, constant: `${node.name}, ${constant}`}[node.op]
     ?? node.heading.replace(/:$/, "");
-  const lines = [what];
-  lines.push(lost.has(i) ? "no value" : `value ${number(values[i], exact)}`);
+  const lines = [what, lost.has(i) ? "no value" : `value ${number(values[i], exact)}`];
   for (const error of [errors.get(i), sweep.errors.get(i)]) if (error) lines.push(error.message);
   if (node.op !== "constant" && !lost.has(graph.root)) {
     const isDone = sweep.handed[i] !== undefined;
@@ -205,20 +179,12 @@ function about(i) {
       : `= ${number(sweep.totals[i], exact)}`;
     lines.push(`gradient ${node.slope} ${slope}${isDone ? "" : " so far"}`);
   }
-  if (node.in.length && !lost.has(i)) {
-    let derivatives;
-    try {
-      derivatives = graph.partials(i, values).map((x) => number(x, exact));
-    } catch (error) {
-      if (!(error instanceof EngineError)) throw error;
-      derivatives = node.in.map(() => "does not exist");
-    }
-    node.in.forEach((operand, place) => {
-      const slope = `∂${node.name}/∂${spec.nodes[operand].name}`;
-      lines.push(`local derivative ${slope} = ${derivatives[place]}`
-        .replace("= does not exist", "does not exist"));
-    });
-  }
+  if (lost.has(i)) return lines;
+  const {slopes, error} = graph.localDerivatives(i, values);
+  slopes.forEach((x, place) => {
+    const slope = `∂${node.name}/∂${spec.nodes[node.in[place]].name}`;
+    lines.push(`local derivative ${slope} ${error ? "does not exist" : `= ${number(x, exact)}`}`);
+  });
   return lines;
 }
 
@@ -311,10 +277,8 @@ function hold(node) {
   if (held === node) return;
   const before = held;
   held = node;
-  if (before !== null) drawBox(before);
-  if (held === null) return;
-  drawBox(held);
-  reveal(held);
+  for (const i of [before, held]) if (i !== null) drawBox(i);
+  if (held !== null) reveal(held);
 }
 
 for (const row of rows) {
@@ -453,14 +417,14 @@ function fit() {
   arrange(names[0]);
   const layout = spec.layouts[names[0]];
   const whole = Math.min(largest(layout), 3);
-  // A picture that would be too small to read scrolls, unless the whole graph is to be shown; then
-  // it may as well be larger.
+  // A picture that would be too small to read is drawn larger and scrolls, unless the reader asks
+  // for the whole graph.
   const least = Math.max(0.85, width / 1600);
   $("whole").hidden = whole >= least;
   scale = isWhole || whole >= least ? whole : width < 760 ? least : Math.max(1, width / 1350);
   svg.setAttribute("width", (layout.size[0] * scale).toFixed(0));
   svg.setAttribute("height", (layout.size[1] * scale).toFixed(0));
-  // The picture stays in view: what has the focus below it must not end up behind it.
+  // The picture stays at the top of the window. What gets the focus must not end up behind it.
   document.documentElement.style.scrollPaddingTop = `${$("picture").offsetHeight}px`;
   look();
 }
@@ -482,23 +446,21 @@ function look() {
   svg.classList.toggle("far", isFar);
   const frame = $("picture").getBoundingClientRect();
   const {left, top} = svg.getBoundingClientRect();
-  const {nodes, edges} = spec.layouts[arrangement];
+  const {nodes} = spec.layouts[arrangement];
   const near = 140;  // half the width of a box, and some more
-  const [x0, x1] = [frame.left, frame.right].map((x) => (x - left) / scale);
-  const [y0, y1] = [frame.top, frame.bottom].map((y) => (y - top) / scale);
-  const isNear = (ax, bx, ay, by) => (
-    bx > x0 - near && ax < x1 + near && by > y0 - near && ay < y1 + near);
-  nodes.forEach(([x, y], i) => {
-    inView.nodes[i] = isNear(x, x, y, y);
+  const overlap = (a, b, low, high) => (
+    Math.max(a, b) > low / scale - near && Math.min(a, b) < high / scale + near);
+  // Whether the rectangle between two points, given in the picture's own units, is in view.
+  const isNear = ([ax, ay], [bx, by]) => (
+    overlap(ax, bx, frame.left - left, frame.right - left)
+    && overlap(ay, by, frame.top - top, frame.bottom - top));
+  nodes.forEach((centre, i) => {
+    inView.nodes[i] = isNear(centre, centre);
     boxes[i].group.classList.toggle("out", !inView.nodes[i]);
   });
-  edges.forEach((_, e) => {
-    const [[ax, ay], [bx, by]] = [nodes[arrows[e].operand], nodes[arrows[e].node]];
-    inView.arrows[e] = isNear(
-      Math.min(ax, bx), Math.max(ax, bx), Math.min(ay, by), Math.max(ay, by));
-    for (const part of [arrows[e].forward, arrows[e].back]) {
-      part?.classList.toggle("out", !inView.arrows[e]);
-    }
+  arrows.forEach(({node, operand, forward, back}, e) => {
+    inView.arrows[e] = isNear(nodes[operand], nodes[node]);
+    for (const part of [forward, back]) part?.classList.toggle("out", !inView.arrows[e]);
   });
 }
 

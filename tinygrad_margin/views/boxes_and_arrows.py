@@ -117,7 +117,7 @@ def boxes_and_arrows(
 
 
 def has_back_arrow(node: Value, parent: Value) -> bool:
-    """Whether a red arrow leads to the operand: to a constant only where it may win a max."""
+    """Whether a red arrow leads to the operand; to a constant only if it may win a max."""
     return parent._row is not CONSTANT or node._row.cases is not None
 
 

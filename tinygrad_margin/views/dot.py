@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import graphviz
@@ -26,36 +26,32 @@ from tinygrad_margin.views.run_graphviz import render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
-_WIDE = 700  # ranks; if the arrows span more, it may take minutes to make room for their labels
+_LARGE = 300  # boxes and arrows; Graphviz takes long to straighten the arrows of a larger graph
+# An operand with more uses has long arrows: making room for their labels could take minutes.
+_MANY_USES = 25
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
     """A graphviz.Digraph that renders in this process, without a ``dot`` executable."""
 
-    def _pipe_lines(
-        self, engine: str, format: str, lines: Iterable[str], *, input_encoding: str, **_: Any
-    ) -> bytes:
-        return _draw("".join(lines), format, engine)
-
-    def _pipe_lines_string(
-        self, engine: str, format: str, lines: Iterable[str], *, encoding: str, **_: Any
-    ) -> str:
-        return _draw("".join(lines), format, engine).decode(encoding)
+    def pipe(
+        self, format: str | None = None, *,
+        engine: str | None = None, encoding: str | None = None, **_: Any,
+    ) -> Any:  # fmt: skip
+        """The picture in a format: bytes, or text if an encoding is given."""
+        format = format or self.format
+        picture = render(self.source, format, engine or self.engine)
+        if format == "svg":
+            picture = centre_lines(picture)
+        return picture if encoding is None else picture.decode(encoding)
 
     def _render(
         self, engine: str, format: str, filepath: str, *,
-        outfile: os.PathLike[str] | None = None, raise_if_result_exists: bool = False, **_: Any,
+        outfile: os.PathLike[str] | None = None, **_: Any,
     ) -> str:  # fmt: skip
         target = os.fspath(outfile) if outfile is not None else f"{filepath}.{format}"
-        if raise_if_result_exists and os.path.exists(target):
-            raise graphviz.FileExistsError(f"output file exists: {target!r}")
-        write_whole(target, _draw(Path(filepath).read_text(self.encoding), format, engine))
+        write_whole(target, self.pipe(format, engine=engine))
         return target
-
-
-def _draw(source: str, format: str, engine: str) -> bytes:
-    picture = render(source, format, engine)
-    return centre_lines(picture) if format == "svg" else picture
 
 
 class Edge(NamedTuple):
@@ -75,13 +71,15 @@ def make_picture(
 
     The names of the nodes in the DOT text are n0, n1, …, with the prefix n.
     """
-    ranks = span(labels)
-    graph = LOOK | {"rankdir": direction} | layout_limits(len(labels), len(edges), ranks)
-    picture = Picture(graph_attr=graph, node_attr=_NODES, edge_attr=_EDGES)
+    look = LOOK | {"rankdir": direction}
+    if len(labels) + 2 * len(edges) > _LARGE:
+        look["nslimit"] = "2"  # stop after 2 steps per node: it keeps the layout to seconds
+    picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}
     for node, label in labels.items():
         picture.node(ids[node], label=label)
-    key = "label" if ranks <= _WIDE else "xlabel"
+    uses = Counter(edge.parent for edge in edges)
+    key = "xlabel" if max(uses.values(), default=0) > _MANY_USES else "label"
     for node, parent, forward, back, text in edges:
         picture.edge(ids[parent], ids[node], **forward)
         if back is not None:
@@ -110,39 +108,8 @@ def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str 
     )
 
 
-def layout_limits(nodes: int, edges: int, ranks: int = 0) -> dict[str, str]:
-    """Graph attributes that keep the layout of a large graph to seconds; none for a small one.
-
-    An edge is two arrows; ``ranks`` is how many ranks all edges span together.
-    """
-    if nodes + 2 * edges <= 300 and ranks <= 300:
-        return {}
-    # Nearly all the time goes into straightening the edges: stop after 2 steps per node.
-    attributes = {"nslimit": "2"}
-    if edges > max(750, 5 * nodes):  # too dense to follow a curve
-        attributes |= {"mclimit": "0.2", "splines": "line"}
-    return attributes
-
-
-def span(nodes: Iterable[Value]) -> int:
-    """How many ranks the arrows span, all together; the time of the layout grows with it."""
-    rank: dict[Value, int] = {}
-    for node in nodes:
-        if node.parents:
-            rank[node] = 1 + max(rank.get(parent, 0) for parent in node.parents)
-    for node in list(rank):
-        for parent in node.parents:
-            if not parent.parents:  # a leaf goes just before the first node that uses it
-                rank[parent] = min(rank.get(parent, rank[node]), rank[node] - 1)
-    return sum(rank[node] - rank[parent] for node in rank for parent in node.parents)
-
-
 def check_size(count: int, max_nodes: int) -> None:
     """Raise ValueError if a graph of ``count`` nodes has more than ``max_nodes``."""
-    if isinstance(max_nodes, bool) or not isinstance(max_nodes, int):
-        raise TypeError(
-            f"max_nodes is a whole number; got {type(max_nodes).__name__} {max_nodes!r:.60}"
-        )
     if count > max_nodes:
         raise ValueError(
             f"the graph has {count:,} nodes, too many to read: draw a part of it, or allow "

@@ -74,9 +74,8 @@ def draw(
         need no ``dot`` executable.
 
     Raises:
-        TypeError: J is not a Value, or gradients is neither True nor False.
-        ValueError: more than max_nodes nodes, an unknown direction or format, or a precision
-            outside 1 to 17.
+        TypeError: J is not a Value.
+        ValueError: more than max_nodes nodes, or an unknown direction or format.
         OSError: the file cannot be written.
         RendererNotFound: neither pygraphviz nor a ``dot`` executable is installed.
         TimeoutError: the layout takes longer than a minute.
@@ -89,7 +88,7 @@ def draw(
     order = topological_order(as_node(J, "draw(J)"))
     not_begun = Progress(frozenset(), None, dict.fromkeys(order, 0.0))
     return draw_progress(
-        J, not_begun if gradients is False else end_of_sweep(J), to,
+        J, end_of_sweep(J) if gradients else not_begun, to,
         direction=direction, gradients=gradients, precision=precision, max_nodes=max_nodes,
     )  # fmt: skip
 
@@ -101,14 +100,6 @@ def draw_progress(
     """The graph of J when a reverse sweep has come so far; otherwise the same as ``draw``."""
     if direction not in _DIRECTIONS:
         raise ValueError(f"direction is one of {', '.join(_DIRECTIONS)}; got {direction!r:.60}")
-    if not isinstance(gradients, bool):
-        raise TypeError(
-            f"gradients is True or False; got {type(gradients).__name__} {gradients!r:.60}"
-        )
-    if type(precision) is not int or not 1 <= precision <= 17:
-        raise ValueError(f"precision is a number of digits from 1 to 17; got {precision!r:.60}")
-    if to is not None:
-        file_format(to, "draw", _FORMATS)  # a wrong name raises an error before any work is done
     check_size(len(progress.totals), max_nodes)
     picture = _picture(J, progress, direction, gradients, precision)
     return picture if to is None else save(picture, to)
@@ -138,8 +129,6 @@ def beside(
             'beside(graphs) takes a mapping from captions to roots, {"met": J, "violated": K}; got '
             f"{type(graphs).__name__} {graphs!r:.60}"
         )
-    if to is not None:
-        file_format(to, "draw", _FORMATS)  # a wrong name raises an error before any work is done
     whole = Picture(graph_attr=LOOK | {"rankdir": "TB"})
     for i, (caption, J) in enumerate(graphs.items()):
         progress = end_of_sweep(as_node(J, "beside(graphs)"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import stat
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,14 +25,12 @@ _WHAT_TO_DO = {
 }
 
 
-def file_format(
-    to: str | os.PathLike[str], writer: str, formats: Sequence[str], also: Sequence[str] = ()
-) -> str:
+def file_format(to: str | os.PathLike[str], writer: str, formats: Sequence[str]) -> str:
     """The suffix of a file name, without the dot.
 
     Raises:
         TypeError: to is not a file name.
-        ValueError: its suffix is none of those that the writer, a function, knows.
+        ValueError: the writer, a function, does not write files with this suffix.
     """
     if not isinstance(to, (str, os.PathLike)):
         raise TypeError(
@@ -40,7 +38,7 @@ def file_format(
             f"{to!r:.60}"
         )
     suffix = Path(to).suffix.lower().removeprefix(".")
-    if suffix not in (*formats, *also):
+    if suffix not in formats:
         known = ", ".join(f".{each}" for each in formats)
         raise ValueError(f"{writer} writes {known}; got {os.fspath(to)!r}")
     return suffix
@@ -54,20 +52,17 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     target = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.tmp")
     try:
-        if os.path.isdir(target):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        mode = os.stat(path).st_mode if os.path.exists(path) else None
-        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe stays what it is
-            with open(path, "wb") as device:
-                device.write(data)
+        exists = os.path.exists(target)
+        if exists and not (os.path.isfile(target) or os.path.isdir(target)):
+            Path(target).write_bytes(data)  # a device or a pipe: root could replace /dev/full
             return
-        if mode is not None:
-            open(target, "ab").close()  # fails if the file is read-only; os.replace would not
+        if exists:
+            open(target, "ab").close()  # fails if it is read-only or a folder
         try:
             with open(temporary, "xb") as file:
                 file.write(data)
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode))
+            if exists:
+                shutil.copymode(target, temporary)
             os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):

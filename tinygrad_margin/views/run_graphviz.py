@@ -46,7 +46,6 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
         RenderError: Graphviz reports an error, such as a syntax error.
         TimeoutError: the layout of a large graph takes more than ``limit`` seconds.
     """
-    text = source.encode()
     try:
         importlib.import_module("pygraphviz")
     except ImportError as missing:
@@ -56,54 +55,32 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
                 "no Graphviz to draw with: pip install pygraphviz, or save the graph as .dot text, "
                 "which needs no renderer"
             ) from missing
-        picture, log = _run([dot, f"-K{engine}", f"-T{format}"], text, limit)
+        picture, log = _run([dot, f"-K{engine}", f"-T{format}"], source, limit)
     else:
         if source.count("->") <= _SMALL:
-            picture, log = _draw(text, format, engine)
+            picture, log = _draw(source, format, engine)
         else:
             child = [sys.executable, "-c", _CHILD, __file__, format, engine, *sys.path]
-            picture, log = _run(child, text, limit)
+            picture, log = _run(child, source, limit)
     lines = log.splitlines(keepends=True)
     messages = "".join(line for line in lines if not line.startswith("Fontconfig "))
     # After an error in a label Graphviz goes on without the label: that picture would be wrong.
     if picture is None or messages.startswith("Error:") or "\nError:" in messages:
         raise RenderError(f"Graphviz: {messages.strip() or 'there is no graph in the DOT text'}")
-    if sys.stderr is not None:  # it is None in a Windows program without a console
-        sys.stderr.write(messages)
+    print(messages, end="", file=sys.stderr)
     return picture
 
 
-def _draw(source: bytes, format: str, engine: str) -> tuple[bytes | None, str]:
+def _draw(source: str, format: str, engine: str) -> tuple[bytes | None, str]:
     """The picture, or None after an error, and what was written to stderr meanwhile."""
-    gv: Any = importlib.import_module("pygraphviz.graphviz")
+    pygraphviz: Any = importlib.import_module("pygraphviz")
     picture = None
-    # The DOT text goes in by a file: a pipe would fill up, as the library holds the GIL.
     with _GRAPHVIZ, TemporaryFile() as log:
-        with _stderr_into(log), TemporaryFile() as text:
-            text.write(source)
-            text.seek(0)
-            with suppress(ValueError):  # bad DOT: the log says what is wrong
-                graph = gv.agread(text, None)
-                try:
-                    picture = _draw_graph(gv, graph, format, engine)
-                finally:
-                    gv.agclose(graph)
+        # A ValueError means bad DOT, a TypeError an unknown format; the log says more.
+        with _stderr_into(log), suppress(ValueError, TypeError):
+            picture = bytes(pygraphviz.AGraph(string=source).draw(format=format, prog=engine))
         log.seek(0)
         return picture, log.read().decode(errors="replace")
-
-
-def _draw_graph(gv: Any, graph: Any, format: str, engine: str) -> bytes | None:
-    """The picture of a C graph; None after an error."""
-    # pygraphviz 1 finds Graphviz's plugins by itself.
-    context = getattr(gv, "gvContextWithBuiltins", gv.gvContext)()
-    try:
-        if gv.gvLayout(context, graph, engine.encode()):
-            return None
-        rendered = gv.gvRenderData(context, graph, format.encode())
-        gv.gvFreeLayout(context, graph)
-        return None if isinstance(rendered, int) else bytes(rendered[1])
-    finally:
-        gv.gvFreeContext(context)
 
 
 @contextmanager
@@ -124,11 +101,11 @@ def _stderr_into(log: IO[bytes]) -> Iterator[None]:
             os.close(saved)
 
 
-def _run(command: list[str], text: bytes, limit: float) -> tuple[bytes | None, str]:
+def _run(command: list[str], source: str, limit: float) -> tuple[bytes | None, str]:
     """Draw in a child process; the picture, or None after an error, and the child's stderr."""
     try:
         child = subprocess.run(
-            command, check=False, input=text, capture_output=True, timeout=limit,
+            command, check=False, input=source.encode(), capture_output=True, timeout=limit,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -143,7 +120,7 @@ def _run(command: list[str], text: bytes, limit: float) -> tuple[bytes | None, s
 
 
 if __name__ == "__main__":  # the child process
-    drawn, errors = _draw(sys.stdin.buffer.read(), sys.argv[2], sys.argv[3])
+    drawn, errors = _draw(sys.stdin.buffer.read().decode(), sys.argv[2], sys.argv[3])
     sys.stderr.buffer.write(errors.encode())
     sys.stdout.buffer.write(drawn or b"")
     sys.exit(drawn is None)

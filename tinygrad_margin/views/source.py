@@ -27,7 +27,7 @@ class NotWrittenError(TypeError):
 class Source:
     """A piece of Python source that computes a number."""
 
-    minus, times, quotient = "-", " * ", "{} / {}"
+    minus, times = "-", " * "
     __array_ufunc__ = None  # so that np.float64(2) * x is x.__rmul__(2)
 
     def __init__(self, text: str, level: int = ATOM) -> None:
@@ -50,16 +50,22 @@ class Source:
         return repr(float(x))
 
     def __add__(self, other: Any) -> Source:
-        return self._sum(self, "+", other)
+        right = self.of(other)
+        if right.is_negative():  # a + (-b) is a - b
+            return self - -right
+        return type(self)(f"{self.text} + {right.held(PRODUCT)}", SUM)
 
     def __radd__(self, other: Any) -> Source:
-        return self._sum(other, "+", self)
+        return self.of(other) + self
 
     def __sub__(self, other: Any) -> Source:
-        return self._sum(self, self.minus, other)
+        right = self.of(other)
+        if right.is_negative():
+            return self + -right
+        return type(self)(f"{self.text} {self.minus} {right.held(PRODUCT)}", SUM)
 
     def __rsub__(self, other: Any) -> Source:
-        return self._sum(other, self.minus, self)
+        return self.of(other) - self
 
     def __mul__(self, other: Any) -> Source:
         if isinstance(other, (int, float)) and other in (1, -1):
@@ -74,18 +80,15 @@ class Source:
         return self.of(other) * self
 
     def __truediv__(self, other: Any) -> Source:
-        return self._quotient(self, other)
+        return type(self)(f"{self.held(NEGATIVE)} / {self.of(other).held(ATOM)}", PRODUCT)
 
     def __rtruediv__(self, other: Any) -> Source:
-        return self._quotient(other, self)
+        return self.of(other) / self
 
     def __neg__(self) -> Source:
         if self.is_negative():
             return type(self)(self.text[len(self.minus) :], PRODUCT)
         return type(self)(f"{self.minus}{self.held(PRODUCT)}", NEGATIVE)
-
-    def __pos__(self) -> Source:
-        return self
 
     def __pow__(self, other: Any) -> Any:
         return self.power(self, other)
@@ -104,21 +107,9 @@ class Source:
     __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_branch
     __hash__ = None  # type: ignore[assignment]
 
-    def _sum(self, left: Any, sign: str, right: Any) -> Source:
-        left, right = self.of(left), self.of(right)
-        if right.is_negative():  # a + (-b) is a - b
-            sign, right = self.minus if sign == "+" else "+", -right
-        return type(self)(f"{left.text} {sign} {right.held(PRODUCT)}", SUM)
-
     def is_negative(self) -> bool:
         """Whether it begins with a minus that applies to all of it."""
         return self.level >= NEGATIVE and self.text.startswith(self.minus)
-
-    def _quotient(self, left: Any, right: Any) -> Source:
-        left, right = self.of(left), self.of(right)
-        if "(" in self.quotient:
-            return type(self)(self.quotient.format(left.text, right.text))
-        return type(self)(self.quotient.format(left.held(NEGATIVE), right.held(ATOM)), PRODUCT)
 
     def held(self, level: int) -> str:
         """The text, in parentheses if it binds less tightly than the level."""

@@ -1,13 +1,11 @@
-r"""One step of the reverse sweep: what a node passes to its operands, in numbers and words.
+"""One step of the reverse sweep: what a node passes to its operands, in numbers and words.
 
->>> from tinygrad_margin import Value, margin_loss, topological_order
->>> from tinygrad_margin.views.names import node_names
->>> order = topological_order(margin_loss(Value(0.3), Value(0.5)))
->>> totals = dict.fromkeys(order, 0.0) | {order[-1]: 1.0}
->>> print(take_step(order[-1], totals, node_names(order)))
-J = max(z, 0):
-  ∂J/∂z += ∂J/∂J · ∂J/∂z = 1 · 1 = 1
-  z = 1.2 > 0: the max passes z, all of the gradient goes there
+>>> from tinygrad_margin import Value
+>>> a = Value(3.0, "a")
+>>> J = -a
+>>> print(take_step(J, {a: 0.0, J: 1.0}, {a: "a", J: "J"}))
+J = −a:
+  ∂J/∂a += ∂J/∂J · ∂J/∂a = 1 · (−1) = −1
 """
 
 from __future__ import annotations

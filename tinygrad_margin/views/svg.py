@@ -21,9 +21,9 @@ from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, has_back_arrow, title
 from tinygrad_margin.views.dot import Edge, box_label, check_size, make_picture
+from tinygrad_margin.views.graphviz_svg import Layout, read_positions
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import number, parenthesize, typeset
-from tinygrad_margin.views.positions import Layout, read_positions
 from tinygrad_margin.views.run_graphviz import render
 
 MOST_INPUTS = 8  # whose gradients are listed after the sweep
@@ -97,20 +97,17 @@ class SvgGraph:
     def svg(
         self, parts: Iterable[str], attributes: str = "", width: float = 0.0, below: float = 0.0
     ) -> str:
-        """The whole SVG around its parts, at least so wide, and with so much room below."""
+        """The whole SVG, at least ``width`` wide and with more room ``below`` the graph."""
         width, height = max(self.layout.width, width), self.layout.height + below
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
             f'width="{width:g}" height="{height:g}"{attributes}>{"".join(parts)}</svg>'
         )
 
-    def box(
-        self, i: int, box: Box, state: str = "", attributes: str = "", *, changes: bool = False
-    ) -> str:
+    def box(self, i: int, box: Box, state: str = "", attributes: str = "") -> str:
         """The box of the node in position i of ``nodes``.
 
-        The state is a further class of its group, such as "current". If a script is to change the
-        numbers, the number of the gradient is a text of its own.
+        The state is a further class of its group, such as "current".
         """
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
@@ -123,7 +120,7 @@ class SvgGraph:
                 lines += [f'<text class="case{k}" {base}>{text}</text>'
                           for k, text in enumerate(self._regimes(node))]  # fmt: skip
             elif name == "gradient":
-                lines.append(self._gradient(node, box, base, changes))
+                lines.append(self._gradient(node, box, base))
             else:
                 text = _tspans(self.titles[node]) if name == "title" else box.value
                 lines.append(f'<text class="{name}" {base}>{text}</text>')
@@ -137,16 +134,11 @@ class SvgGraph:
             f"{corners}/>{''.join(lines)}</g>"
         )
 
-    def _gradient(self, node: Value, box: Box, base: str, changes: bool) -> str:
+    def _gradient(self, node: Value, box: Box, base: str) -> str:
         """The line of a box that shows ∂J/∂node."""
         classes = "gradient zero" if box.gradient.partition(" ")[0] == "0" else "gradient"
         hidden = "" if box.gradient else ' visibility="hidden"'
         symbol = _tspans(self.symbols[node])
-        if changes:
-            return (
-                f'<g class="{classes}"{hidden}><text class="symbol" {base}>{symbol}</text>'
-                f'<text class="number" {base}>{box.after_symbol}</text></g>'
-            )
         level = ' dy="-3.5"' if self.symbols[node].endswith("</sub>") else ""
         number = f'<tspan class="number"{level}>{box.after_symbol}</tspan>'
         return f'<text class="{classes}" {base}{hidden}>{symbol}{number}</text>'

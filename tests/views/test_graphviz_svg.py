@@ -2,7 +2,7 @@ import re
 
 from tinygrad_margin import Value, margin_loss
 from tinygrad_margin.nn import WindowScorer
-from tinygrad_margin.views.positions import read_positions
+from tinygrad_margin.views.graphviz_svg import read_positions
 from tinygrad_margin.views.run_graphviz import render
 from tinygrad_margin.views.svg import SvgGraph
 
