@@ -69,11 +69,7 @@ class Slopes(NamedTuple):
 
 
 class Graph:
-    """The graph of J as it is now, whatever happens to its leaves later.
-
-    ``key`` is the same for another call of f that does the same. ``only_floats`` has the user's
-    operations that take nothing else.
-    """
+    """The graph of J as it is now; ``key`` is the same for another call of f that does the same."""
 
     def __init__(self, J: Value, arguments: Sequence[Value]) -> None:
         self.order, self.arguments, self.value = topological_order(J), arguments, J.data
@@ -86,7 +82,7 @@ class Graph:
         constants = [x.data for x in self.order if not x.parents and x not in given]
         self.key = self.wiring, constants
         self.largest = max(filter(math.isfinite, map(abs, self.data.values())), default=0.0)
-        self.only_floats, self._float_step = set[Primitive](), 0.0
+        self.only_floats, self._float_step = set[Primitive](), 0.0  # operations of the user's own
         self._at_rest: dict[tuple[Value, int], Any] = {}
 
     def slopes(self, leaf: Value) -> Slopes:
@@ -106,15 +102,18 @@ class Graph:
             is_rounding = abs(quotient) < 1e-38  # or the next power of h
             return 0.0 if is_rounding else mpmath.libmp.to_float(quotient._mpf_, rnd="n")
 
+        sides = [math.nan, math.nan]
         for power in (20, 400):  # where the two sides differ, look closer
             with _MP.workdps(power + digits):
                 h = size * _MP.mpf(10) ** -power
-                sides = [slope(-h, 2.0**-14), slope(h, 2.0**-14)]
+                before, sides = sides, [slope(-h, 2.0**-14), slope(h, 2.0**-14)]
                 again = [slope(-h, 2.0**-13), slope(h, 2.0**-13)] if self.only_floats else sides
             if math.isclose(*sides, rel_tol=1e-15):
                 break
         off = (abs(a - b) for a, b in zip(sides, again, strict=True))
         error = max(filter(math.isfinite, off), default=0.0) + 1e-15 * bool(self.only_floats)
+        grows = [abs(b) > 2.0 * abs(a) for a, b in zip(before, sides, strict=True)]  # as log h does
+        sides = [math.inf if more else side for more, side in zip(grows, sides, strict=True)]
         below, above = (a if a == a else b for a, b in (sides, sides[::-1]))  # at an edge, the same
         is_known = error <= 1e-4 * max(abs(below), abs(above)) + 1e-10
         return Slopes(below, above, error if is_known else math.inf)

@@ -200,7 +200,7 @@ class _Check:
         kinks = [node_formula(node, self.names) for node in moved if node in self.kinks]
         at, on = f"{calls.names[i]} = {number(x, 7)}", ", ".join(kinks[:3]) or "f itself"
         if math.isnan(found.numeric) and math.isfinite(reverse):
-            return "no slope", f"f jumps at {at}: it has no slope there."
+            return "no slope", f"f has no slope at {at}: it jumps there, or is infinitely steep."
         where = f"{at} is at the kink of {on}: the slope is {found}. " * found.is_kink
         if is_right:
             takes = f"Reverse mode gives {number(reverse, 7)}, which lies between: a subgradient."
