@@ -45,7 +45,7 @@ _LONGEST = 10  # arrows of a path, or terms of a sum, that are written out
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Explanation:
-    """Why ∂J/∂s is what it is. It prints as a derivation; a notebook shows it as LaTeX."""
+    """Why ∂J/∂s is what it is."""
 
     J: Value
     s: Value
@@ -69,21 +69,15 @@ class Explanation:
         lead = "1 path leads" if self.count == 1 else f"{_large(self.count)} paths lead"
         lines = [f"{lead} from {s} to {J}:"]
         lines += [f"  {_path(path, self._names)}" for path in self.paths]
+        first, *others = [number(_product(path)) for path in self.paths]
+        terms = [first, *map(parenthesize, others)]
         if more := self.count - len(self.paths):
             lines.append(f"  and {_large(more)} more")
-        lines += [*self.reasons, f"So ∂{J}/∂{s} = {self._sum()}."]
-        return "\n".join(lines)
+            terms.append("…")
+        total = f"{' + '.join(terms)} = " * (self.count > 1) + number(self.gradient)
+        return "\n".join([*lines, *self.reasons, f"So ∂{J}/∂{s} = {total}."])
 
     __repr__ = __str__
-
-    def _sum(self) -> str:
-        """The sum of the products along the paths, and what it gives."""
-        total = number(self.gradient)
-        if self.count == 1:
-            return total
-        first, *others = [number(_product(path)) for path in self.paths]
-        terms = [first, *map(parenthesize, others)] + ["…"] * (self.count > len(self.paths))
-        return f"{' + '.join(terms)} = {total}"
 
     def _repr_latex_(self) -> str:
         J, s = latex(self._names[self.J]), latex(self._names[self.s])
@@ -109,13 +103,8 @@ class Explanation:
 def explain(J: Value, s: Value) -> Explanation:
     """Derive ∂J/∂s: the paths from s to J, the product along each, and their sum.
 
-    Args:
-        J: the node to differentiate.
-        s: the node to differentiate with respect to, a leaf or not.
-
-    Returns:
-        An explanation, which prints as a derivation; a notebook shows it as LaTeX. It counts all
-        paths and shows the first few. If there is none, it says so, and what follows from that.
+    s may be a leaf or not. The explanation prints as a derivation; a notebook shows it as LaTeX. It
+    counts all paths and shows the first few. If there is none, it says what follows from that.
 
     Raises:
         TypeError: J or s is not a Value.
@@ -190,13 +179,9 @@ def _shorten(parts: list[str]) -> list[str]:
 
 @dataclass(frozen=True, repr=False)
 class EvaluationTrace:
-    """The evaluation of a graph as a table.
+    """The evaluation of a graph as a table, to be read down its left side and up its right side."""
 
-    The rows hold for each node its forward primal and its reverse adjoint, as text. The primals are
-    read from the top down, the adjoints from the bottom up.
-    """
-
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str], ...]  # of each node: its forward primal and its reverse adjoint
 
     def __str__(self) -> str:
         rows = (_HEAD, *self.rows)

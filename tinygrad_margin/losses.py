@@ -31,9 +31,6 @@ def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
         s_c: the score of the corrupted example.
         delta: the margin Δ, finite and not negative.
 
-    Returns:
-        J, a new node. A Value that you pass in is itself a node of the graph, not a copy.
-
     Raises:
         TypeError: a score or delta is neither a Value nor a number.
         ValueError: delta is negative or not finite.
@@ -80,13 +77,12 @@ def multiclass_margin_loss(
 ) -> Value:
     """J = Σ_{j≠t} max(Δ + s_j − s_t, 0): the score of class t should beat all others by Δ.
 
+    If there is only one class, J is a constant 0.
+
     Args:
         scores: one score for each class, Values or numbers.
         target: the index t of the right class, counted from 0.
         delta: the margin Δ, finite and not negative.
-
-    Returns:
-        J. If there is only one class, J is a constant 0.
 
     Raises:
         TypeError: a score or delta is neither a Value nor a number; target is not an index.

@@ -20,7 +20,7 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from tinygrad_margin.engine import Operand, Value
-from tinygrad_margin.guard import MISSING, listed
+from tinygrad_margin.guard import MISSING, listed, typed
 
 __all__ = ["MLP", "Layer", "Module", "Neuron", "WindowScorer"]
 
@@ -141,8 +141,7 @@ class MLP(Module):
 
     def __init__(self, nin: int, nouts: Sequence[int] = MISSING, *rest: NoReturn) -> None:
         if rest or not isinstance(nouts, Iterable):
-            got = "nothing" if nouts is MISSING else f"{type(nouts).__name__} {nouts!r:.60}"
-            got = listed(nouts, *rest) if rest else got
+            got = listed(nouts, *rest) if rest else typed(nouts)
             raise TypeError(
                 f"nouts of an MLP is a list, the sizes of its layers: MLP(2, [4, 1]); got {got}"
             )

@@ -31,7 +31,7 @@ from types import MethodType
 from typing import Any, ClassVar, NoReturn, TypeAlias
 
 from tinygrad_margin.engine import Operand, Value, as_operand, operation
-from tinygrad_margin.guard import as_number, one_line
+from tinygrad_margin.guard import as_number, one_line, typed
 from tinygrad_margin.ops import FLOATS, TABLE, Primitive
 
 _TAKEN = {*TABLE, *(row.symbol for row in TABLE.values()), "−", "×", "^"}  # as pictures write them
@@ -141,13 +141,9 @@ class Operation(_Unchanging):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OwnPrimitive(_Unchanging, Primitive):
-    """The row of an operation of the user's own.
+    """The row of an operation of the user's own."""
 
-    Attributes:
-        functions: the value and the partials, as they were given.
-    """
-
-    functions: tuple[Function, Function]
+    functions: tuple[Function, Function]  # the value and the partials, as they were given
     is_builtin: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -172,9 +168,7 @@ def own_primitive(
 
     def checked_value(m: Any, *operands: Any) -> Any:
         found = _call(name, value, operands)
-        if m is not FLOATS or type(found) is float:
-            return found
-        return _checked(found, name, "value", "one number")
+        return _checked(found, name, "value", "one number") if m is FLOATS else found
 
     def checked_partials(m: Any, *operands: Any) -> tuple[Any, ...]:
         found = _call(name, partials, operands)
@@ -193,10 +187,7 @@ def own_primitive(
 
 
 def value_is_formula(row: Primitive) -> bool:
-    """Whether the row's value works on anything that supports ``+ - * / **``, not on floats alone.
-
-    It does not if it uses ``math`` or compares. Every row of the table does.
-    """
+    """Whether the row's value is a formula of ``+ - * / **``, which takes more than floats."""
     return row.is_builtin or _is_formula(row.value, row.arity)
 
 
@@ -252,11 +243,11 @@ def _call(name: str, function: Function, operands: Sequence[Any]) -> Any:
 
 def _checked(x: Any, name: str, what: str, form: str) -> float:
     """One number that a function returned."""
-    if isinstance(x, Complex) and not isinstance(x, Real):  # (-1) ** 0.5: there is no real one
-        raise ValueError(f"{what} gives the complex number {x:.4g}")
     try:
         return as_number(x, name)
     except TypeError:
+        if isinstance(x, Complex):  # (-1) ** 0.5: there is no real one
+            raise ValueError(f"{what} gives the complex number {x:.4g}") from None
         raise _wrong_result(name, what, form, x) from None
 
 
@@ -267,22 +258,14 @@ def _wrong_result(name: str, what: str, form: str, found: Any) -> TypeError:
         hint = "; is a return missing?"
     if isinstance(found, Value):
         hint = "; it computes with plain numbers, so a Value that it needs must be an operand"
-    return TypeError(
-        f"{what} of {name} must return {form}; got {type(found).__name__} {found!r:.60}{hint}"
-    )
+    return TypeError(f"{what} of {name} must return {form}; got {typed(found)}{hint}")
 
 
 def _count_operands(name: str, value: Function, partials: Function) -> tuple[int, bool]:
-    """How many operands an operation takes, and whether it takes more; a default is not an operand.
-
-    Raises:
-        TypeError: value or partials is not a function, or partials takes another number.
-    """
+    """How many operands an operation takes, and whether it takes more."""
     for what, function in (("value", value), ("partials", partials)):
         if not callable(function):
-            raise TypeError(
-                f"{what} of {name} is a function; got {type(function).__name__} {function!r:.60}"
-            )
+            raise TypeError(f"{what} of {name} is a function; got {typed(function)}")
     count, is_open = _count_parameters(value) or (0, True)
     found = _count_parameters(partials)  # the operands, and out
     if found and not count:  # math.hypot does not tell how many it takes: its partials do
@@ -296,7 +279,7 @@ def _count_operands(name: str, value: Function, partials: Function) -> tuple[int
 
 
 def _count_parameters(function: Function) -> tuple[int, bool] | None:
-    """How many parameters a function has, and whether it has ``*args``; None if it cannot tell."""
+    """How many parameters have no default, and whether there is ``*args``; None if unknown."""
     try:
         every = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

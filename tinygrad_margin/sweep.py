@@ -50,7 +50,7 @@ class ReverseSweep(Iterator[Step]):
         self._names = node_names(order)
         self._order = order[::-1]
         self._done: list[Step] = []
-        self._before: list[list[float]] = []  # of each step, the totals before it
+        self._before: list[list[float]] = []  # of each step, its operands' totals before it
         self._totals = dict.fromkeys(self._order, 0.0)
         self._totals[J] = 1.0
 
@@ -118,10 +118,8 @@ class ReverseSweep(Iterator[Step]):
         Raises ValueError if there are steps left.
         """
         if self.position < len(self):
-            raise ValueError(
-                f"{len(self) - self.position} of {len(self)} steps are left, so the totals are not "
-                "the gradient yet: run() first"
-            )
+            left = f"{len(self) - self.position} of {len(self)} steps are left"
+            raise ValueError(f"{left}, so the totals are not the gradient yet: run() first")
         add_gradients({node: x for node, x in self._totals.items() if not node.parents})
 
     def draw(self, to: str | os.PathLike[str] | None = None, **options: Any) -> Picture:
@@ -130,9 +128,6 @@ class ReverseSweep(Iterator[Step]):
         There are red arrows only where gradient has flowed. The node of the last step has a heavy
         red outline. Nodes that wait for their turn are dotted, with the gradient so far.
         """
-        progress = Progress(
-            done=frozenset(step.node for step in self._done),
-            current=self.last.node if self.last else None,
-            totals=self._totals,
-        )
+        done = [step.node for step in self._done]
+        progress = Progress(frozenset(done), done[-1] if done else None, self._totals)
         return draw_progress(self._order[0], progress, to, **options)

@@ -2,22 +2,17 @@
 
 Error messages (errors, arguments, usage), operators and names that a Value does not have (mistakes,
 guarded), copying and pickling.
-
->>> from tinygrad_margin.guard import as_number
->>> as_number("2", "the rate")
-Traceback (most recent call last):
-TypeError: the rate takes a real number; got str '2'. Make a number of the text first: float(text).
 """
 
-from tinygrad_margin.guard.arguments import MISSING, as_node, as_number, as_operand_number
+from tinygrad_margin.guard.arguments import as_node, as_number, as_operand_number
 from tinygrad_margin.guard.errors import SlopeError, check_slopes, slope_error, value_error
 from tinygrad_margin.guard.guarded import Guarded, backward_slot, number_slot, text_slot
 from tinygrad_margin.guard.mistakes import BACKWARD, TWO_OPERANDS, VALUE
-from tinygrad_margin.guard.text import describe, listed, one_line
+from tinygrad_margin.guard.text import MISSING, describe, listed, one_line, typed
 from tinygrad_margin.guard.usage import usage
 
 __all__ = [
     "BACKWARD", "MISSING", "TWO_OPERANDS", "VALUE", "Guarded", "SlopeError", "as_node", "as_number",
     "as_operand_number", "backward_slot", "check_slopes", "describe", "listed", "number_slot",
-    "one_line", "slope_error", "text_slot", "usage", "value_error",
+    "one_line", "slope_error", "text_slot", "typed", "usage", "value_error",
 ]  # fmt: skip

@@ -3,9 +3,9 @@
 >>> import numpy as np
 >>> as_number(np.float32(0.5), "delta")
 0.5
->>> as_number("0.5", "delta")
+>>> as_number("2", "the rate")
 Traceback (most recent call last):
-TypeError: delta takes a real number; got str '0.5'. Make a number of the text first: float(text).
+TypeError: the rate takes a real number; got str '2'. Make a number of the text first: float(text).
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any, SupportsFloat, cast
 
+from tinygrad_margin.guard.text import typed
 from tinygrad_margin.ops import Primitive
-
-MISSING: Any = ...  # the default of an argument that has to be given
 
 
 class Node:
@@ -28,16 +27,10 @@ class Node:
 
 
 def as_number(x: object, what: str, hint: str = "") -> float:
-    """x as a float.
+    """x as a float; raises TypeError if it is no real number, OverflowError if it is too large.
 
-    Args:
-        x: a real number of any kind.
-        what: the name of what takes the number: the error message begins with it.
-        hint: what to do instead: the message ends with it. If empty, a hint that fits x.
-
-    Raises:
-        TypeError: x is not one real number.
-        OverflowError: it does not fit a float.
+    The message begins with ``what``, the name of what takes the number. It ends with ``hint``, what
+    to do instead; if that is empty, with a hint that fits x.
     """
     if type(x) is float:
         return x
@@ -47,8 +40,7 @@ def as_number(x: object, what: str, hint: str = "") -> float:
             return float(cast(SupportsFloat, x))
         except OverflowError:
             raise OverflowError(f"{what} takes a number that fits a float; got {x!r:.60}") from None
-    got = "nothing" if x is MISSING else f"{type(x).__name__} {x!r:.60}"
-    raise TypeError(f"{what} takes a real number; got {got}.{hint or _hint(x, what)}")
+    raise TypeError(f"{what} takes a real number; got {typed(x)}.{hint or _hint(x, what)}")
 
 
 def as_operand_number(x: object, row: Primitive) -> float:
@@ -65,15 +57,9 @@ def as_operand_number(x: object, row: Primitive) -> float:
 
 
 def as_node(x: object, what: str, hint: str = "") -> Any:
-    """x if it is a Value.
-
-    Raises:
-        TypeError: it is not.
-    """
+    """x if it is a Value, else raises TypeError."""
     if not isinstance(x, Node):
-        raise TypeError(
-            f"{what} takes Values, nodes of a graph; got {type(x).__name__} {x!r:.60}{hint}"
-        )
+        raise TypeError(f"{what} takes Values, nodes of a graph; got {typed(x)}{hint}")
     return x
 
 

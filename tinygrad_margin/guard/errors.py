@@ -45,24 +45,17 @@ class SlopeError(ValueError, ZeroDivisionError):
 
 def value_error(error: Exception, row: Primitive, *operands: Any) -> Exception:
     """The error for an operation that has no value at these operands."""
-    kind, template = type(error), NEEDS
-    if isinstance(error, OverflowError):
-        kind, template = OverflowError, TOO_LARGE
+    template = TOO_LARGE if isinstance(error, OverflowError) else NEEDS
     domain = row.domain.replace("{error}", str(error)) or error
     got = ", ".join(map(describe, operands))
-    return kind(template.format(symbol=row.symbol, domain=domain, operands=got))
+    return type(error)(template.format(symbol=row.symbol, domain=domain, operands=got))
 
 
 def check_slopes(slopes: Sequence[float], node: Any, wanted: Sequence[bool] | None = None) -> None:
     """Raise if a slope is infinite or nan although the operands and the value are finite.
 
-    Args:
-        slopes: the local derivatives of the node.
-        node: the node.
-        wanted: for each operand, whether its slope matters; None: constants do not matter.
-
-    Raises:
-        ValueError, OverflowError: without words; ``slope_error`` has them.
+    ``wanted`` says for each operand whether its slope matters; None: constants do not matter. The
+    ValueError or OverflowError is without words; ``slope_error`` has them.
     """
     if all(map(math.isfinite, slopes)):
         return

@@ -5,11 +5,9 @@ raise errors that tell the way out; NumPy's functions are answered; nodes can be
 
     >>> from tinygrad_margin import Value
     >>> x = Value(2.0, "x")
-    >>> x > 0
+    >>> x ^ 2
     Traceback (most recent call last):
-    TypeError: x = 2.0 is not compared with <, >, max() or min(): Python's max would pick one \
-operand and record no node, so the other would vanish from the graph. Use maximum(a, b) or \
-minimum(a, b); to compare the numbers, use v.data.
+    TypeError: x = 2.0 is a Value, and Values have no ^. A power is written v ** 2.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from typing import Any, NoReturn
 
 from tinygrad_margin.guard import copying, mistakes
 from tinygrad_margin.guard.arguments import Node, as_number
-from tinygrad_margin.guard.text import describe, one_line
+from tinygrad_margin.guard.text import describe, one_line, typed
 
 
 def number_slot(name: str, doc: str) -> Any:
@@ -49,8 +47,7 @@ def text_slot(name: str, doc: str) -> Any:
         if not isinstance(text, str):
             hint = f" {mistakes.RECORDED}" if isinstance(text, (tuple, list, set)) else ""
             raise TypeError(
-                f"the {name} of a Value is one text, its name; got {type(text).__name__} "
-                f"{text!r:.60}.{hint}"
+                f"the {name} of a Value is one text, its name; got {typed(text)}.{hint}"
             )
         setattr(self, f"_{name}", text)
 
@@ -144,12 +141,15 @@ class Guarded(Node):
             found = getattr(self, f"__{known[not is_left]}__")(inputs[is_left])
             return name == "not_equal" if found is NotImplemented else found
         asked = name if method == "__call__" else f"{name}.{method}"
-        hint = mistakes.NUMPY_FUNCTIONS.get(name) or (
-            f"Values have no {name}: write it with their operations, or give it a derivative with "
-            f"tinygrad_margin.primitive. For the number: np.{name}(v.data)"
-        )
         if method != "__call__" or options:
             hint = "NumPy takes Values in an array: np.array([v, w], dtype=object)"
+        elif ours := mistakes.NUMPY_FUNCTIONS.get(name):
+            hint = f"Use {ours}, which is a node"
+        else:
+            hint = (
+                f"Values have no {name}: write it with their operations, or give it a derivative "
+                f"with tinygrad_margin.primitive. For the number: np.{name}(v.data)"
+            )
         raise TypeError(f"np.{asked} takes no single Value; got {describe(self)}. {hint}.")
 
     def __dir__(self) -> list[str]:

@@ -1,9 +1,6 @@
 """What people try with a Value that it does not do, and what to do instead: as data.
 
 ``guarded.Guarded`` makes methods of it. A new mistake is a new line here.
-
-    >>> OTHER_NAMES["item"]
-    'the number is v.data'
 """
 
 RECORDED = (
@@ -21,23 +18,6 @@ TWO_OPERANDS = (
     "{name} takes two operands; got {count}: {got}. Of several: functools.reduce({name}, values)"
 )
 
-_ENTRIES = (
-    "is one number: it has no entries, and no loop or sum runs over it. A layer or network with "
-    "one output gives that Value itself, not a list."
-)
-_WHOLE = (
-    "is not made a whole number: steps have slope 0, so no gradient would pass. For the number "
-    "use v.data: int(v.data)."
-)
-_POWER = "is a Value, and Values have no ^. A power is written v ** 2."
-_PRODUCT = (
-    "is a Value, and Values have no @. A product is a * b; of two lists, "
-    "sum(a * b for a, b in zip(u, v))."
-)
-_REMAINDER = (
-    "is a Value, and Values have no %, // and divmod. They jump, and have slope 0 or 1 between. "
-    "For the numbers use v.data."
-)
 # Python's methods that would lose the gradient; the sentence follows the node.
 REFUSED = {
     "__bool__": "is neither true nor false: an `if` on it would leave no trace in the graph. Ask "
@@ -47,11 +27,16 @@ REFUSED = {
     "maximum(a, b) or minimum(a, b); to compare the numbers, use v.data.",
     "__round__": "is not rounded: steps have slope 0, so no gradient would pass. To print the "
     "number: round(v.data, 2), or v:.2f in an f-string.",
-    "__int__ __trunc__ __floor__ __ceil__": _WHOLE,
-    "__getitem__ __iter__": _ENTRIES,
-    "__xor__ __rxor__": _POWER,
-    "__matmul__ __rmatmul__": _PRODUCT,
-    "__mod__ __rmod__ __floordiv__ __rfloordiv__ __divmod__ __rdivmod__": _REMAINDER,
+    "__int__ __trunc__ __floor__ __ceil__": "is not made a whole number: steps have slope 0, so no "
+    "gradient would pass. For the number use v.data: int(v.data).",
+    "__getitem__ __iter__": "is one number: it has no entries, and no loop or sum runs over it. A "
+    "layer or network with one output gives that Value itself, not a list.",
+    "__xor__ __rxor__": "is a Value, and Values have no ^. A power is written v ** 2.",
+    "__matmul__ __rmatmul__": "is a Value, and Values have no @. A product is a * b; of two lists, "
+    "sum(a * b for a, b in zip(u, v)).",
+    "__mod__ __rmod__ __floordiv__ __rfloordiv__ __divmod__ __rdivmod__": "is a Value, and Values "
+    "have no %, // and divmod. They jump, and have slope 0 or 1 between. For the numbers use "
+    "v.data.",
 }
 
 # NumPy's functions that do the same as an operator, and the operator's method: __add__, __radd__.
@@ -65,15 +50,12 @@ NUMPY_COMPARISONS = {
     "equal": ("eq", "eq"), "not_equal": ("ne", "ne"), "less": ("lt", "gt"),
     "less_equal": ("le", "ge"), "greater": ("gt", "lt"), "greater_equal": ("ge", "le"),
 }  # fmt: skip
-# NumPy's other functions, of one Value.
+# NumPy's other functions, and what to use instead.
 NUMPY_FUNCTIONS = {
-    **{f: f"Use v.{f}(), which is a node" for f in ("exp", "log", "sqrt", "sin", "cos", "tanh")},
-    "maximum": "Use maximum(a, b) of tinygrad_margin, which is a node",
-    "minimum": "Use minimum(a, b) of tinygrad_margin, which is a node",
-    "absolute": "Use abs(v), which is a node",
-    "negative": "Use -v, which is a node",
-    "square": "Use v ** 2, which is a node",
-}
+    **{name: f"v.{name}()" for name in ("exp", "log", "sqrt", "sin", "cos", "tanh")},
+    **{name: f"{name}(a, b) of tinygrad_margin" for name in ("maximum", "minimum")},
+    "absolute": "abs(v)", "negative": "-v", "square": "v ** 2",
+}  # fmt: skip
 
 _ONE = "a Value is one number"
 # Names that other libraries have, PyTorch first, for what has another name here, or is not there.

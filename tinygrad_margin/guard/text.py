@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-LONGEST_LABEL = 40
+MISSING: Any = ...  # the default of an argument that has to be given
 
 
-def one_line(label: object, longest: int = LONGEST_LABEL) -> str:
+def one_line(label: object, longest: int = 40) -> str:
     """A label on one line, shortened, without characters that no screen shows."""
     text = "".join(c if c.isprintable() else " " for c in str(label)[: longest + 1]).strip()
     return text if len(text) <= longest else text[: longest - 1] + "…"
@@ -22,8 +22,12 @@ def describe(node: Any) -> str:
     return f"{one_line(node.label)} = {node.data}" if node.label else f"{node.data}"
 
 
+def typed(x: object) -> str:
+    """An argument, after its type: ``str '2'``."""
+    return "nothing" if x is MISSING else f"{type(x).__name__} {x!r:.60}"
+
+
 def listed(*given: object, **named: object) -> str:
     """Arguments of a call, as an error message shows them."""
-    return ", ".join(
-        [f"{x!r:.60}" for x in given[:3]] + [f"{name}={x!r:.60}" for name, x in named.items()]
-    )
+    texts = [f"{x!r:.60}" for x in given[:3]]
+    return ", ".join(texts + [f"{name}={x!r:.60}" for name, x in named.items()])

@@ -24,9 +24,8 @@ _T = TypeVar("_T")
 def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
     """A decorator: arguments that do not fit the signature raise TypeError with this sentence.
 
-    Args:
-        sentence: what the function takes; ``{name}`` is its name, ``{got}`` the arguments, without
-            ``self``, and ``{count}`` their number.
+    In it ``{name}`` is the function's name, ``{got}`` stands for the arguments without ``self``,
+    ``{count}`` for their number.
     """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -41,12 +40,10 @@ def usage(sentence: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
                 try:
                     signature.bind(*given, **named)
                 except TypeError:
-                    pass
-                else:
-                    raise  # the arguments fit: it is another error
-                got, count = listed(*given[first:], **named), len(given) - first + len(named)
-                message = sentence.format(name=function.__name__, got=got or "nothing", count=count)
-                raise TypeError(message) from None
+                    got, count = listed(*given[first:], **named), len(given) - first + len(named)
+                    words = {"name": function.__name__, "got": got or "nothing", "count": count}
+                    raise TypeError(sentence.format(**words)) from None
+                raise  # the arguments fit: it is another error
 
         return checked
 
