@@ -57,14 +57,10 @@ def split_cells(text: str) -> list[str]:
 
 
 def save_output(output: Any, name: str) -> Any:
-    """Write a demo's picture or page into the folder given with ``--out DIR``, if there is one.
+    """Write a demo's picture, page or figure into the folder given with ``--out DIR``, if any.
 
-    Args:
-        output: a picture, a page or a matplotlib figure.
-        name: the file's name; it ends in .svg, .png or .pdf, or in .html for a page.
-
-    Returns:
-        The output, so that a notebook shows it.
+    The name ends in .svg, .png or .pdf, or in .html for a page. Returns the output, so that a
+    notebook shows it.
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--out", nargs="?", type=Path)
