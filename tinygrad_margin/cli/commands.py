@@ -80,10 +80,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
-        run: Callable[..., int | None],
-        what: str,
-        *examples: str,
-        output: tuple[str, str] | None = None,
+        run: Callable[..., Any], what: str, *examples: str, output: tuple[str, str] | None = None
     ) -> Callable[..., argparse.Action]:
         name = run.__name__.removeprefix("_")
         epilog = "\n  ".join(["examples:", *(f"%(prog)s {example}" for example in examples)])

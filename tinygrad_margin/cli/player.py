@@ -145,10 +145,7 @@ def _run_cells(cells: list[str], name: str, namespace: dict[str, Any]) -> str:
 
 
 def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
-    """Go through a sweep: Enter does a step, b takes it back, d draws into the file ``picture``.
-
-    Without a terminal it runs straight through.
-    """
+    """Go through a sweep: Enter does a step, b takes it back, d draws into the file ``picture``."""
     if not _is_interactive():
         print(*sweep.run(), sep="\n")
         return

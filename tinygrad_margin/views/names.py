@@ -46,11 +46,9 @@ def node_formula(node: Value, names: Mapping[Value, str]) -> str:
 
 def reason(node: Value, names: Mapping[Value, str]) -> str:
     """Why the gradient goes where it goes, for an operation with a kink or its own explanation."""
-    if node._row.explanation:
-        return node._row.explanation
     side, cases = node._row.side(*(parent._data for parent in node.parents)), node._row.cases
     if side is None or cases is None:
-        return ""
+        return node._row.explanation
     first, last = node.parents[0], node.parents[-1]
     a, b = _name_and_value(first, names), _name_and_value(last, names)
     return cases[side].format(a=a, b=b, x=names[first], y=names[last])

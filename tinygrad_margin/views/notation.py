@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 from tinygrad_margin.guard import one_line
 
-_MOST = 10  # operands that are written out
 _TO_SUBSCRIPT = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 _FROM_SUBSCRIPT = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 _GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
@@ -61,7 +60,7 @@ def glyph(symbol: str) -> str:
 
 def format_operation(symbol: str, operands: Sequence[str]) -> str:
     """An operation as a person writes it, given the text of its operands; of many, a few."""
-    if len(operands) > _MOST:
+    if len(operands) > 10:
         operands = [*operands[:3], "…", *operands[-3:]]
     if symbol not in _GLYPHS:
         return f"{symbol}({', '.join(operands)})"
