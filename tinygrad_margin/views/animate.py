@@ -67,7 +67,7 @@ def animate(
     seconds_per_step: float = 1.0,
     max_nodes: int = 400,
 ) -> Animation:
-    """The reverse sweep over J's graph as one animated SVG file.
+    """The reverse sweep over J's graph as one animated SVG: ``svg``, ``save(to)``.
 
     Args:
         J: the root.
