@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,13 +38,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
+    """Run the command in the arguments (those of this process), and return the exit status.
 
-    Args:
-        arguments: the words after the program's name; by default those of this process.
-
-    Returns:
-        The exit status: 0; 2 if the input is wrong; 1 if a file cannot be written or a demo fails.
+    It is 0; 2 if the input is wrong; 1 if a file cannot be written or a demo fails.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without Unicode shows ? and does not fail
@@ -57,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options = commands[words[0]].parse_intermixed_args(words[1:])
         else:
             options = parser.parse_args(words)
-        status = int(options.run(options))
+        status: int = options.run(options) or 0  # only a demo has a status of its own
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # the reader, for example `head`, has seen enough
@@ -83,7 +80,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
-        run: Callable[..., int], what: str, *examples: str, output: tuple[str, str] | None = None
+        run: Callable[..., Any], what: str, *examples: str, output: tuple[str, str] | None = None
     ) -> Callable[..., argparse.Action]:
         name = run.__name__.removeprefix("_")
         epilog = "\n  ".join(["examples:", *(f"%(prog)s {example}" for example in examples)])
@@ -131,17 +128,16 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     return parser, commands.choices
 
 
-def _lesson(options: argparse.Namespace) -> int:
+def _lesson(options: argparse.Namespace) -> None:
     text, J = lesson(options.s, options.s_c, options.delta)
     options.out.mkdir(parents=True, exist_ok=True)
     picture, interactive = options.out / "margin.svg", options.out / "margin.html"
     draw(J, picture)
     page(J, interactive, title="J = max(Δ + s_c − s, 0)")
     print(f"{text}\nThe picture: {picture}\nThe page to play with, in a browser: {interactive}")
-    return 0
 
 
-def _draw(options: argparse.Namespace) -> int:
+def _draw(options: argparse.Namespace) -> None:
     J = _formula(options)
     draw(J, options.output)
     names = node_names(topological_order(J))
@@ -151,26 +147,22 @@ def _draw(options: argparse.Namespace) -> int:
             text = "does not exist" if math.isnan(slope) else f"= {number(slope, 12)}"
             print(f"∂{names[J]}/∂{names[node]} {text}")
     print(f"The picture: {options.output}")
-    return 0
 
 
-def _page(options: argparse.Namespace) -> int:
+def _page(options: argparse.Namespace) -> None:
     J = _formula(options)
     formula = f"{node_names(topological_order(J))[J]} = {options.expression}"
     page(J, options.output, title=formula if options.title is None else options.title)
     print(f"The page, to open in a browser: {options.output}")
-    return 0
 
 
-def _animate(options: argparse.Namespace) -> int:
+def _animate(options: argparse.Namespace) -> None:
     animate(_formula(options), options.output, seconds_per_step=options.seconds_per_step)
     print(f"The animation: {options.output}")
-    return 0
 
 
-def _step(options: argparse.Namespace) -> int:
+def _step(options: argparse.Namespace) -> None:
     step_through(ReverseSweep(_formula(options)), options.output)
-    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -187,17 +179,20 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _formula(options: argparse.Namespace) -> Value:
     """The graph of EXPRESSION at NAME=NUMBER …"""
+    names = [name for name, _ in options.values]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{max(names, key=names.count)} is given more than once")
     return evaluate(options.expression, dict(options.values))
 
 
 def _assignment(text: str) -> tuple[str, float]:
     """NAME=NUMBER."""
     name, _, number = text.partition("=")
-    try:
-        return name.strip(), float(number)
-    except ValueError:
-        message = f"{text.strip()!r:.60} is not of the form NAME=NUMBER"
-        raise argparse.ArgumentTypeError(message) from None
+    with suppress(ValueError):
+        if math.isfinite(value := float(number)):
+            return name.strip(), value
+    message = f"{text.strip()!r:.60} is not of the form NAME=NUMBER, with a finite number"
+    raise argparse.ArgumentTypeError(message)
 
 
 def _complain(parser: argparse.ArgumentParser, error: BaseException | str, status: int) -> int:

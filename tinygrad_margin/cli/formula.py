@@ -48,14 +48,9 @@ class FormulaError(ValueError):
 
 
 def evaluate(formula: str, values: Mapping[str, float]) -> Value:
-    """The graph of a formula at the given values.
+    """The graph of a formula of at most 10,000 characters, at a value for each of its names.
 
-    Args:
-        formula: at most 10,000 characters.
-        values: a number for each name in the formula.
-
-    Returns:
-        The root. Each name is one leaf with that label; each number in the formula is a constant.
+    Each name is one leaf with that label; each number in the formula is a constant.
 
     Raises:
         FormulaError: the formula cannot be read, a name has no value, or a value is not used.

@@ -29,9 +29,7 @@ def lesson(s: float, s_c: float, delta: float) -> tuple[str, Value]:
     J = margin_loss(true, corrupted, delta)
     walk = ReverseSweep(J).run()
     order = [step.node for step in reversed(walk)]
-    names = walk[0].names
-    z = J.parents[0].data
-    forward = "\n".join(_forward(node, names) for node in order if node.parents)
+    forward = "\n".join(_forward(node, walk[0].names) for node in order if node.parents)
     backward = "\n".join(str(step) for step in walk if step.contributions)
     slopes = [number(x, signed=True) for x in grad(J, [true, corrupted])]
     text = f"""\
@@ -40,7 +38,7 @@ J = max(Δ + s_c − s, 0)   at Δ = {_digits(delta)}, s_c = {_digits(s_c)}, s =
 The graph, forward: each node from its operands
 {indent(forward, "  ")}
 
-{_regime(z, s, s_c, delta)}
+{_regime(J.parents[0].data, s, s_c, delta)}
 
 The gradient's way back, node by node, from ∂J/∂J = 1
 {indent(backward, "  ")}

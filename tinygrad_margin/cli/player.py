@@ -57,14 +57,10 @@ def split_cells(text: str) -> list[str]:
 
 
 def save_output(output: Any, name: str) -> Any:
-    """Write a demo's picture or page into the folder given with ``--out DIR``, if there is one.
+    """Write a demo's picture, page or figure into the folder given with ``--out DIR``, if any.
 
-    Args:
-        output: a picture, a page or a matplotlib figure.
-        name: the file's name; it ends in .svg, .png or .pdf, or in .html for a page.
-
-    Returns:
-        The output, so that a notebook shows it.
+    The name ends in .svg, .png or .pdf, or in .html for a page. Returns the output, so that a
+    notebook shows it.
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--out", nargs="?", type=Path)
@@ -149,10 +145,7 @@ def _run_cells(cells: list[str], name: str, namespace: dict[str, Any]) -> str:
 
 
 def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
-    """Go through a sweep: Enter does a step, b takes it back, d draws into the file ``picture``.
-
-    Without a terminal it runs straight through.
-    """
+    """Go through a sweep: Enter does a step, b takes it back, d draws into the file ``picture``."""
     if not _is_interactive():
         print(*sweep.run(), sep="\n")
         return

@@ -75,7 +75,8 @@ def page(
     Each leaf that has a label gets a slider and a number box. As they move, every value and
     gradient is computed again. Buttons and arrow keys step through the reverse sweep, with the
     sentences of ``ReverseSweep``. If you point at a box, its paths to J light up. The state is in
-    the address, ``#s=0.3&s_c=0.5&step=2``, so you can link to a moment.
+    the address, ``#s=0.3&s_c=0.5&step=2``, so you can link to a moment. The page
+    has ``html`` and ``save(to)``; a notebook shows it.
 
     Args:
         J: the root.
@@ -83,15 +84,11 @@ def page(
         title: the heading above the graph; None: how J is computed.
         max_nodes: the largest graph to take.
 
-    Returns:
-        The page: ``html``, ``save(to)``; a notebook shows it.
-
     Raises:
         TypeError: J is not a Value, or an operation of your own is not a formula of
             ``+ - * / **``, so that a browser cannot compute it.
         ValueError: more than max_nodes nodes, or a file name that does not end in .html or .htm.
-        OSError: the file cannot be written.
-        RendererNotFound, TimeoutError: as for ``draw``.
+        OSError, RendererNotFound, TimeoutError: as for ``draw``.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -109,7 +106,8 @@ def _html(graph: SvgGraph, title: str | None) -> str:
     J, names = graph.J, graph.names
     if title is None:
         title = f"{names[J]} = {node_formula(J, names)}" if J.parents else names[J]
-    keys = _keys(graph)
+    # The keys of the leaves in the address: their names, but "step" is the step of the sweep.
+    keys = {leaf: re.sub("^step′*$", r"\g<0>′", names[leaf]) for leaf in graph.leaves}
     boxes, arrows = boxes_and_arrows(J, end_of_sweep(J))
     rows = row_keys(node._row for node in graph.nodes if node.parents)
     script = "\n".join((_read("interpreter.js"), f"const TABLE = {table(rows)};", _read("page.js")))
@@ -151,11 +149,6 @@ def _colours() -> str:
         for colours in (LIGHT, DARK)
     )
     return f"{light}@media screen and (prefers-color-scheme: dark) {{ {dark}}}\n"
-
-
-def _keys(graph: SvgGraph) -> dict[Value, str]:
-    """The keys of the leaves in the address: their names, but "step" is the step of the sweep."""
-    return {leaf: re.sub("^step′*$", r"\g<0>′", graph.names[leaf]) for leaf in graph.leaves}
 
 
 def _inputs(graph: SvgGraph, keys: dict[Value, str]) -> str:
@@ -232,14 +225,10 @@ def _spec(
 def _svg(graph: SvgGraph, boxes: dict[Value, Box], arrows: list[Arrow]) -> str:
     """The picture of the graph that the script changes."""
     parts = [graph.forward_arrow(e, arrow, f' id="f{e}"') for e, arrow in enumerate(arrows)]
-    parts += [
-        graph.back_arrow(e, arrow, f' id="b{e}" aria-hidden="true"')
-        for e, arrow in enumerate(arrows)
-        if graph.layout.edges[e].back
-    ]
-    parts += [
-        graph.box(i, box, attributes=f' id="n{i}" role="img"')
-        for i, box in enumerate(boxes.values())
-    ]
+    for e, arrow in enumerate(arrows):
+        if graph.layout.edges[e].back:
+            parts.append(graph.back_arrow(e, arrow, f' id="b{e}" aria-hidden="true"'))
+    for i, box in enumerate(boxes.values()):
+        parts.append(graph.box(i, box, attributes=f' id="n{i}" role="img"'))
     label = html.escape(f"The graph of {graph.names[graph.J]}")
     return graph.svg(parts, f' id="graph" tabindex="-1" role="group" aria-label="{label}"')

@@ -32,8 +32,12 @@ class JavaScript(Source):
 
 
 def table(rows: Iterable[Primitive]) -> str:
-    """The rows as one JavaScript object, by their keys."""
-    lines = (f"  {json.dumps(key)}: {_row(row)},\n" for row, key in row_keys(rows).items())
+    """The rows as one JavaScript object, by their keys: their words, and their functions."""
+    lines = []
+    for row, key in row_keys(rows).items():
+        words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases,
+                 "regimes": row.regimes, "explanation": row.explanation}  # fmt: skip
+        lines.append(f"  {json.dumps(key)}: {{...{json_in_script(words)}, ...{functions(row)}}},\n")
     return f"{{\n{''.join(lines)}}}"
 
 
@@ -44,13 +48,6 @@ def row_keys(rows: Iterable[Primitive]) -> dict[Primitive, str]:
     }
 
 
-def _row(row: Primitive) -> str:
-    """A row: its words as JSON, and its functions."""
-    words = {"symbol": row.symbol, "domain": row.domain, "cases": row.cases,
-             "regimes": row.regimes, "explanation": row.explanation}  # fmt: skip
-    return f"{{...{json_in_script(words)}, ...{functions(row)}}}"
-
-
 def json_in_script(x: Any) -> str:
     """JSON for a script element: nothing in it looks like a tag."""
     return json.dumps(x, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -59,8 +56,7 @@ def json_in_script(x: Any) -> str:
 def functions(row: Primitive) -> str:
     """A row's value and partials, as a JavaScript object.
 
-    Raises:
-        TypeError: the row does not compute with its operands and ``m`` alone.
+    Raises TypeError if the row does not compute with its operands and ``m`` alone.
     """
     names = ["a", "b", *(f"x{i}" for i in range(2, row.arity))][: row.arity]
     operands, m = list(map(JavaScript, names)), Functions(JavaScript)

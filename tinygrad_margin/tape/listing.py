@@ -82,7 +82,7 @@ def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
 class _Text(Source):
     """A piece of a formula for a reader."""
 
-    minus, times, quotient, number = "−", " · ", "{} / {}", staticmethod(number)
+    minus, times, number = "−", " · ", staticmethod(number)
 
     @classmethod
     def power(cls, a: Any, b: Any) -> Any:

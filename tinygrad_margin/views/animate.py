@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from tinygrad_margin.engine import Value
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
@@ -67,7 +67,7 @@ def animate(
     seconds_per_step: float = 1.0,
     max_nodes: int = 400,
 ) -> Animation:
-    """The reverse sweep over J's graph as one animated SVG file.
+    """The reverse sweep over J's graph as one animated SVG: ``svg``, ``save(to)``.
 
     Args:
         J: the root.
@@ -75,16 +75,12 @@ def animate(
         seconds_per_step: how long each step shows, in seconds.
         max_nodes: the largest graph to take.
 
-    Returns:
-        The animation: ``svg``, ``save(to)``; a notebook plays it.
-
     Raises:
         TypeError: J is not a Value.
         ValueError: more than max_nodes nodes, seconds_per_step is not positive and finite, or a
             file name that does not end in .svg.
         SlopeError, OverflowError: a local derivative does not exist, or is too large.
-        OSError: the file cannot be written.
-        RendererNotFound, TimeoutError: as for ``draw``.
+        OSError, RendererNotFound, TimeoutError: as for ``draw``.
 
     Example:
         >>> x = Value(3.0, "x")
@@ -111,7 +107,7 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
         for time, arrow in timeline.runs([arrows[e] for _, arrows in pictures]):
             parts.append(timeline.show(time, graph.forward_arrow(e, arrow)))
             if arrow.back:
-                grows = arrow.back == "live" and not before and time[0] > 0
+                grows = arrow.back == "live" and not before and time.start > 0
                 drawn = graph.back_arrow(e, arrow, state=timeline.grow(time) if grows else "")
                 back_arrows.append(timeline.show(time, drawn))
             before = arrow.back
@@ -157,9 +153,6 @@ def _text(sentence: str, top: float) -> str:
     return "".join(texts)
 
 
-_Run: TypeAlias = tuple[int, int]  # from one moment up to another, which does not belong to it
-
-
 class _Timeline:
     """The CSS that shows each part of the picture from one moment to another."""
 
@@ -169,18 +162,18 @@ class _Timeline:
         self._seconds = seconds * self._length
         self._rules: dict[str, str] = {}
 
-    def runs(self, looks: Sequence[_T]) -> Iterator[tuple[_Run, _T]]:
+    def runs(self, looks: Sequence[_T]) -> Iterator[tuple[range, _T]]:
         """The runs of moments in which a part looks the same."""
         start = 0
         for look, same in groupby(looks):
             stop = start + sum(1 for _ in same)
-            yield (start, stop), look
+            yield range(start, stop), look
             start = stop
 
-    def show(self, run: _Run, part: str) -> str:
+    def show(self, run: range, part: str) -> str:
         """A part that is visible in this run only."""
-        start, stop = run
-        if run == (0, self._moments):
+        start, stop = run.start, run.stop
+        if run == range(self._moments):
             return part
         name = f"t{start}-{stop}"
         # Without animation, what belongs to the last moment is visible.
@@ -195,9 +188,9 @@ class _Timeline:
         )
         return f'<g class="{name}">{part}</g>'
 
-    def grow(self, run: _Run) -> str:
+    def grow(self, run: range) -> str:
         """A class for a red arrow that grows from its node to the operand as the run starts."""
-        start = run[0]
+        start = run.start
         name = f"g{start}"
         begins, nearly, ends = map(self._percent, (start, start + 0.42, start + 0.5))
         time = f"{self._seconds:g}s linear infinite"

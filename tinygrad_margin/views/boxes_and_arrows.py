@@ -24,7 +24,6 @@ from typing import NamedTuple
 from tinygrad_margin.engine import Value, adjoints, local_derivatives
 from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.names import kink_case
 from tinygrad_margin.views.notation import format_operation, glyph, number, parenthesize
 
 NO_GRADIENT = "does not exist"
@@ -111,8 +110,9 @@ def boxes_and_arrows(
                 gradient = number(total, precision, signed=is_leaf)
                 gradient = NO_GRADIENT if math.isnan(total) else gradient
                 gradient += " so far" * (node in unfinished)
-        value = number(node.data, precision)
-        boxes[node] = Box(_kind(node, J, uses[node]), state, value, gradient, kink_case(node))
+        kind, value = _kind(node, J, uses[node]), number(node.data, precision)
+        side = node._row.side(*(parent._data for parent in node.parents))
+        boxes[node] = Box(kind, state, value, gradient, side)
     return boxes, arrows
 
 

@@ -67,10 +67,7 @@ class Edge(NamedTuple):
 def make_picture(
     labels: Mapping[Value, str], edges: Sequence[Edge], direction: str = "LR", prefix: str = "n"
 ) -> Picture:
-    """The picture of a graph, given its nodes in topological order, with their DOT labels.
-
-    The names of the nodes in the DOT text are n0, n1, …, with the prefix n.
-    """
+    """The picture of a graph whose nodes, in topological order, get the names n0, n1, …"""
     look = LOOK | {"rankdir": direction}
     if len(labels) + 2 * len(edges) > _LARGE:
         look["nslimit"] = "2"  # stop after 2 steps per node: it keeps the layout to seconds
@@ -89,14 +86,9 @@ def make_picture(
 
 
 def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str = "") -> str:
-    """A box as a DOT label, given its lines as HTML.
-
-    The look is the colours of outline and fill, the corners, and the width of the outline. If it is
-    dashed or dotted, the outline is pale.
-    """
-    outline, fill, corners, width = look
-    if style:
-        outline = LIGHT["pale"]
+    """A box as a DOT label, given its lines as HTML; a dashed or dotted outline is pale."""
+    colour, fill, corners, width = look
+    outline = LIGHT["pale"] if style else colour
     styles = ",".join(filter(None, (corners, style)))
     attributes = f' style="{styles}"' if styles else ""
     # A browser's font may be wider than the one Graphviz measures with: leave room at both ends.

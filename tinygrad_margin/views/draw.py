@@ -108,12 +108,7 @@ def draw_progress(
 def beside(
     graphs: dict[str, Value], to: str | os.PathLike[str] | None = None, *, precision: int = 4
 ) -> Picture:
-    """Several graphs in one picture, each with its caption.
-
-    Args:
-        graphs: the roots, by their captions.
-        to: a file to write as well.
-        precision: significant digits.
+    """Several graphs, by their captions, in one picture; ``to`` and ``precision`` as for ``draw``.
 
     Raises:
         TypeError: graphs is not a mapping, or one of the roots is not a Value.

@@ -18,19 +18,15 @@ _WHAT_TO_DO = {
     errno.ENOENT: "make the folder first",
     errno.ENOTDIR: "a part of this path is a file, not a folder",
     errno.EISDIR: "give the name of a file in it",
-    errno.EACCES: "choose a place where you may write",
-    errno.EPERM: "choose a place where you may write",
-    errno.EROFS: "choose a place where you may write",
     errno.ENOSPC: "make room first",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place where you may write"),
 }
 
 
 def file_format(to: str | os.PathLike[str], writer: str, formats: Sequence[str]) -> str:
     """The suffix of a file name, without the dot.
 
-    Raises:
-        TypeError: to is not a file name.
-        ValueError: the writer, a function, does not write files with this suffix.
+    Raises TypeError if it is no file name, ValueError if the writer has no such format.
     """
     if not isinstance(to, (str, os.PathLike)):
         raise TypeError(

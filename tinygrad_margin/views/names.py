@@ -18,11 +18,7 @@ from tinygrad_margin.views.notation import format_operation, number, subscript
 
 
 def node_names(order: list[Value]) -> dict[Value, str]:
-    """A name for every node: its label, or v₁, v₂, …; J for the root; a constant is its number.
-
-    Args:
-        order: the nodes of a graph, the root last.
-    """
+    """A name for every node: its label, or v₁, v₂, …; J for the root; a constant is its number."""
     labels = {one_line(node.label) for node in order}
     for_root = iter(["J", "out", "root", "the root"])
     for_others = (f"v{subscript(i)}" for i in count(1))
@@ -50,22 +46,15 @@ def node_formula(node: Value, names: Mapping[Value, str]) -> str:
 
 def reason(node: Value, names: Mapping[Value, str]) -> str:
     """Why the gradient goes where it goes, for an operation with a kink or its own explanation."""
-    if node._row.explanation:
+    side, cases = node._row.side(*(parent._data for parent in node.parents)), node._row.cases
+    if side is None or cases is None:
         return node._row.explanation
-    case, cases = kink_case(node), node._row.cases
-    if case is None or cases is None:
-        return ""
     first, last = node.parents[0], node.parents[-1]
     a, b = _name_and_value(first, names), _name_and_value(last, names)
-    return cases[case].format(a=a, b=b, x=names[first], y=names[last])
+    return cases[side].format(a=a, b=b, x=names[first], y=names[last])
 
 
 def _name_and_value(node: Value, names: Mapping[Value, str]) -> str:
     """A node's name and value, ``z = 1.2``; of a constant without a name, its value."""
     value = number(node.data)
     return value if names[node] == value else f"{names[node]} = {value}"
-
-
-def kink_case(node: Value) -> int | None:
-    """The side of its kink that a node's operation is on, 0, 1 (at the kink) or 2; else None."""
-    return node._row.side(*(parent._data for parent in node.parents))

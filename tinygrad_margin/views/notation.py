@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 from tinygrad_margin.guard import one_line
 
-_MOST = 10  # operands that are written out
 _TO_SUBSCRIPT = str.maketrans("-0123456789", "₋₀₁₂₃₄₅₆₇₈₉")
 _FROM_SUBSCRIPT = str.maketrans("₋₀₁₂₃₄₅₆₇₈₉", "-0123456789")
 _GLYPHS = {"+": "+", "-": "−", "*": "×", "/": "/", "**": "^"}
@@ -34,11 +33,8 @@ def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
     """x to ``precision`` significant digits, with a proper minus sign; signed: and a plus sign."""
     if math.isnan(x):
         return "undefined"
-    if math.isinf(x):
-        text = "-∞" if x < 0 else "∞"
-    else:
-        text = f"{x + 0.0:.{precision}g}"  # + 0.0: no -0
-        text = re.sub(r"e\+?(-?)0*(\d)", r"e\1\2", text)
+    text = f"{x + 0.0:.{precision}g}".replace("inf", "∞")  # + 0.0: no -0
+    text = re.sub(r"e\+?(-?)0*(\d)", r"e\1\2", text)
     if signed and x > 0:
         text = "+" + text
     return text.replace("-", "−")
@@ -46,11 +42,9 @@ def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
 
 def typeset(label: object) -> str:
     """A label as HTML: ``s_c`` with a subscript, ``Delta`` as Δ, anything else as it is."""
-    text = one_line(label)
-    base, subscript = _base_and_index(text)
-    base = html.escape(_GREEK.get(base, base))
-    subscript = html.escape(_GREEK.get(subscript, subscript))
-    return f"<i>{base}</i>" + (f"<sub>{subscript}</sub>" if subscript else "")
+    parts = _base_and_index(one_line(label))
+    base, index = (html.escape(_GREEK.get(part, part)) for part in parts)
+    return f"<i>{base}</i>" + (f"<sub>{index}</sub>" if index else "")
 
 
 def _base_and_index(text: str) -> tuple[str, str]:
@@ -66,7 +60,7 @@ def glyph(symbol: str) -> str:
 
 def format_operation(symbol: str, operands: Sequence[str]) -> str:
     """An operation as a person writes it, given the text of its operands; of many, a few."""
-    if len(operands) > _MOST:
+    if len(operands) > 10:
         operands = [*operands[:3], "…", *operands[-3:]]
     if symbol not in _GLYPHS:
         return f"{symbol}({', '.join(operands)})"
@@ -104,7 +98,5 @@ def _latex_word(word: str) -> str:
         return _GREEK[word]
     if (len(word) <= 1 and word.isalpha()) or word.isdigit() or word == "":
         return word
-    plain = "".join(
-        c if c.isalnum() or c in " ,.+-=…′" else r"\_" if c == "_" else "?" for c in word
-    )
+    plain = re.sub(r"[^\w ,.+=…′-]", "?", word).replace("_", r"\_")
     return f"\\text{{{plain}}}"

@@ -37,9 +37,7 @@ class RendererNotFound(RenderError):  # noqa: N818 - named like graphviz.Executa
 
 
 def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0) -> bytes:
-    """The picture of a DOT text, in one of Graphviz's formats, by one of its layout engines.
-
-    Graphviz's warnings go to stderr.
+    """The picture of a DOT text, in one of Graphviz's formats; its warnings go to stderr.
 
     Raises:
         RendererNotFound: neither pygraphviz nor a ``dot`` executable is installed.

@@ -117,10 +117,7 @@ class Source:
 
 
 class Functions:
-    """The mathematics of source text: ``m.exp(a)`` is the source of a call of that function.
-
-    The prefix is what the names of functions begin with.
-    """
+    """The mathematics of source text: ``m.exp(a)`` is the source of a call of that function."""
 
     def __init__(self, language: type[Source], prefix: str = "m.") -> None:
         self._language, self._prefix = language, prefix

@@ -56,9 +56,7 @@ class Step:
 def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) -> Step:
     """Pass a node's gradient on to its operands: add to their totals.
 
-    Raises:
-        SlopeError, OverflowError: a local derivative does not exist, or is too large; no total has
-            changed.
+    If a local derivative raises SlopeError or OverflowError, no total has changed.
     """
     upstream, contributions = totals[node], []
     for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
@@ -69,10 +67,7 @@ def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) 
 
 
 def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
-    """The words of a step without its numbers: a heading, and the chain rule for each operand.
-
-    The rule of a constant operand is empty.
-    """
+    """A step in words: a heading, and each operand's chain rule, which is empty for a constant."""
     name, root = names[node], names[next(reversed(names))]
     if node._row is CONSTANT:
         return f"{name} is a constant: what arrives there stays there", []

@@ -105,10 +105,7 @@ class SvgGraph:
         )
 
     def box(self, i: int, box: Box, state: str = "", attributes: str = "") -> str:
-        """The box of the node in position i of ``nodes``.
-
-        The state is a further class of its group, such as "current".
-        """
+        """The box of node i; the state is a further class of its group, such as "current"."""
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
         names = list(self._lines(node, 0))
