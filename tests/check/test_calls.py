@@ -53,7 +53,7 @@ def test_kinds_of_numbers():
         (abs, [math.inf], ValueError, "finite"),
         (abs, [math.nan], ValueError, "finite"),
         (lambda x: math.exp(x), [1.0], TypeError, r"returned float 2\.7.*x\.exp\(\)"),
-        (lambda x: x.data, [1.0], TypeError, r"x\.data.*plain numbers"),
+        (lambda x: x.data, [1.0], TypeError, r"plain numbers x\.data"),
         (lambda x: None, [1.0], TypeError, "returned NoneType"),
         (lambda x: [x], [1.0], TypeError, "returned list"),
         (lambda x: x * math.nan, [1.0], ValueError, r"f is nan at xs = \[1\.0\]"),
@@ -123,7 +123,7 @@ def test_a_network_whose_weights_are_written_is_told_apart():
     result = gradcheck(loss, [p.data for p in model.parameters()])
     assert {row.verdict for row in result.rows} == {"off the graph"}
     assert len(result.notes) == 1
-    assert "into a Value that it keeps, as by w.data = x_1.data" in " ".join(
+    assert "sets weights that it keeps (w.data = x_1.data)" in " ".join(
         result.notes[0].split()
     )
 
