@@ -284,11 +284,15 @@ def _function(name: str) -> Any:
     return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
 
 
+# The slope of tanh and of sigmoid: only in the graph of a gradient.
+SECH2 = Primitive(
+    "sech2", "sech²", 1, lambda m, a: m.sech2(a), lambda m, a, out: (-2.0 * m.tanh(a) * out,)
+)
 # x · log y at y = 0, where it is 0 and has no slope: only in the graph of a gradient.
 XLOGY = Primitive(
     "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
 )
-ROWS[XLOGY.name] = XLOGY
+ROWS |= {row.name: row for row in (SECH2, XLOGY)}
 
 
 class Values:
@@ -305,6 +309,11 @@ class Values:
         if not isinstance(b, Value) and b in (0.0, 1.0):
             return a if b == 1.0 else 1.0
         return power(a, b)
+
+    @staticmethod
+    def sech2(a: Number) -> Number:
+        """1 / cosh² a."""
+        return operation(SECH2)(a) if isinstance(a, Value) else FLOATS.sech2(a)
 
     @staticmethod
     def xlogy(x: Number, y: Number) -> Number:

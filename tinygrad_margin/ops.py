@@ -68,11 +68,6 @@ class Primitive:
         object.__setattr__(self, "slopes", slopes)
         object.__setattr__(self, "partials", partials)
 
-    @property
-    def kink(self) -> str:
-        """What a picture says at the kink; empty for an operation without one."""
-        return self.regimes[1] if self.regimes else ""
-
     def side(self, a: float = math.nan, b: float = 0.0, *_: float) -> int | None:
         """On which side of its kink the operation is: 0 (a > b), 1 (the kink, a = b), 2 (a < b).
 
@@ -97,6 +92,12 @@ class Floats:
             return 1.0 / (1.0 + math.exp(-a))
         e = math.exp(a)
         return e / (1.0 + e)
+
+    @staticmethod
+    def sech2(a: float) -> float:
+        """1 / cosh² a, the slope of tanh. In 1 − tanh² a the rounding of tanh would hide it."""
+        e = math.exp(-2.0 * abs(a))
+        return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
     @staticmethod
     def pow(a: float, b: float) -> float:
@@ -162,9 +163,9 @@ SIN = Primitive("sin", "sin", 1, lambda m, a: m.sin(a), lambda m, a, out: (m.cos
                 "a finite operand")
 COS = Primitive("cos", "cos", 1, lambda m, a: m.cos(a), lambda m, a, out: (-m.sin(a),),
                 "a finite operand")
-TANH = Primitive("tanh", "tanh", 1, lambda m, a: m.tanh(a), lambda m, a, out: (1.0 - out * out,))
+TANH = Primitive("tanh", "tanh", 1, lambda m, a: m.tanh(a), lambda m, a, out: (m.sech2(a),))
 SIGMOID = Primitive("sigmoid", "sigmoid", 1, lambda m, a: m.sigmoid(a),
-                    lambda m, a, out: (out * (1.0 - out),))
+                    lambda m, a, out: (0.25 * m.sech2(0.5 * a),))
 
 # At a kink every slope between the two one-sided ones is a subgradient. Each row takes the one of
 # least norm for its own operands: relu, with one operand, takes 0; max, with two, ½ and ½.

@@ -123,9 +123,7 @@ def test_a_network_whose_weights_are_written_is_told_apart():
     result = gradcheck(loss, [p.data for p in model.parameters()])
     assert {row.verdict for row in result.rows} == {"off the graph"}
     assert len(result.notes) == 1
-    assert "sets weights that it keeps (w.data = x_1.data)" in " ".join(
-        result.notes[0].split()
-    )
+    assert "sets weights that it keeps (w.data = x_1.data)" in " ".join(result.notes[0].split())
 
 
 def test_a_flat_place_of_an_operation_of_ones_own():

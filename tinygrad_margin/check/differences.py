@@ -26,17 +26,13 @@ from tinygrad_margin.ops import FLOATS, Primitive
 from tinygrad_margin.views.notation import number
 
 Number: TypeAlias = Any  # an mpf, a number with many digits
-_MP = mpmath.MPContext()  # our own: the precision of mpmath.mp stays as it is
-_MP.mpf.__float__ = None  # math.exp in an operation of the user's own raises TypeError
 _FLOAT_STEPS = 2.0**-14, 0.7 * 2.0**-14, 1.3 * 2.0**-14, 2.0**-13  # for an operation of floats
 
-
-class Digits:
-    """The mathematics of numbers with many digits. Outside a domain they turn complex."""
-
-    exp, log, sqrt, sin, cos, tanh = _MP.exp, _MP.log, _MP.sqrt, _MP.sin, _MP.cos, _MP.tanh
-    abs, pow, maximum = staticmethod(abs), staticmethod(operator.pow), FLOATS.maximum
-    sigmoid = staticmethod(lambda a: 1 / (1 + _MP.exp(-a)))
+# The mathematics of numbers with many digits, our own: the precision of mpmath.mp stays as it is.
+_MP: Any = mpmath.MPContext()
+_MP.abs, _MP.pow, _MP.maximum = abs, operator.pow, FLOATS.maximum
+_MP.sigmoid, _MP.sech2 = lambda a: 1 / (1 + _MP.exp(-a)), lambda a: _MP.sech(a) ** 2
+_MP.mpf.__float__ = None  # math.exp in an operation of the user's own raises TypeError
 
 
 class Slopes(NamedTuple):
@@ -135,7 +131,7 @@ class Graph:
         if row not in self.only_floats:
             try:
                 if key not in self._at_rest:
-                    value = getattr(row, "functions", [partial(row.value, Digits)])[0]
+                    value = getattr(row, "functions", [partial(row.value, _MP)])[0]
                     numbers = [_MP.mpf(x) for x in at]
                     self._at_rest[key] = value, numbers, _real(value(*numbers))
                 value, numbers, here = self._at_rest[key]

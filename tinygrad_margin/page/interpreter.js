@@ -42,6 +42,10 @@ const m = {
     const e = Math.exp(a);
     return e / (1 + e);
   },
+  sech2(a) {
+    const e = Math.exp(-2 * Math.abs(a));
+    return 4 * e / ((1 + e) * (1 + e));
+  },
   pow(a, b) {
     if (a === 0 && b < 0) {
       throw new EngineError(

@@ -31,8 +31,15 @@ class Arrays:
 
     @staticmethod
     def sigmoid(a: Any) -> Any:
-        """1 / (1 + e⁻ᵃ)."""
-        return 1.0 / (1.0 + np.exp(-a))
+        """1 / (1 + e⁻ᵃ), with e to a negative power alone, which cannot overflow."""
+        e = np.exp(-np.abs(a))
+        return np.where(np.less(a, 0.0), e, 1.0) / (1.0 + e)
+
+    @staticmethod
+    def sech2(a: Any) -> Any:
+        """1 / cosh² a."""
+        e = np.exp(-2.0 * np.abs(a))
+        return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
     @staticmethod
     def xlogy(x: Any, y: Any) -> Any:

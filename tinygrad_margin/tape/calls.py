@@ -183,8 +183,12 @@ class _ResultMathematics:
         # NumPy takes the array to fill by its name only.
         return self.calls.call(lambda a, b, out: np.maximum(a, b, out=out), a, b)
 
-    def sigmoid(self, a: Result) -> Any:
-        return 1.0 / (1.0 + self.exp(-a))
+    def sigmoid(self, a: Any) -> Any:
+        return self.calls.call(filling(ARRAYS.sigmoid), a)
+
+    def sech2(self, a: Any) -> Any:
+        e = self.exp(self.abs(a) * -2.0)
+        return e * 4.0 / ((e + 1.0) * (e + 1.0))
 
     def pow(self, a: Any, b: Any) -> Any:
         if b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power

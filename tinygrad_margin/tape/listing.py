@@ -103,6 +103,9 @@ class _Formulas(Functions):
     def xlogy(self, x: Any, y: Any) -> Any:
         return x * _Text(f"log({_Text.of(y).text})")
 
+    def sech2(self, a: Any) -> Any:
+        return _Text(f"sech²({_Text.of(a).text})")
+
     def step(self, a: Any, b: Any, tie: float) -> Any:
         left, right = _Text.of(a).text, _Text.of(b).text
         at_tie = f" + {number(tie)} · [{left} = {right}]" if tie else ""

@@ -161,8 +161,8 @@ def _picture(
                 text = f"∂{names[J]}/∂{names[node]}{box.after_symbol}"
             colour = LIGHT["quiet" if progress.totals[node] == 0.0 else "red"]
             lines.append(f'<font color="{colour}">{text}</font>')
-        if gradients and box.case == 1 and box.state != "waits":
-            lines.append(f'<font color="{LIGHT["red"]}">{node._row.kink}</font>')
+        if gradients and box.case == 1 and box.state != "waits" and (words := node._row.regimes):
+            lines.append(f'<font color="{LIGHT["red"]}">{words[1]}</font>')
         look = _BOXES["current" if node is progress.current else box.kind]
         labels[node] = box_label(filter(None, lines), look, _STYLES[box.state])
     edges = []

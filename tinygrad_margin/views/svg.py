@@ -75,8 +75,8 @@ class SvgGraph:
         if node._row is not CONSTANT:
             more = " so far" if uses > 1 and node is not self.J else ""
             lines["gradient"] = f"{self.symbols[node]} = {_WIDEST}{more}"
-        if node._row.kink:
-            lines["regime"] = f'<font point-size="11">{node._row.kink}</font>'
+        if regimes := node._row.regimes:
+            lines["regime"] = f'<font point-size="11">{regimes[1]}</font>'
         return lines
 
     @property
@@ -177,7 +177,7 @@ def _widest_label(node: Value) -> str:
     if row.slopes is not None:
         longest = max((number(slope) for slope in row.slopes), key=len)
     else:
-        longest = "−1" if row.kink else _WIDEST[:-1]
+        longest = "−1" if row.regimes else _WIDEST[:-1]
     return f"×{parenthesize(longest)}"
 
 
