@@ -11,8 +11,6 @@ equal. Four things make it fast:
 The totals of leaves do go into a dictionary: their ``grad`` changes at the very end, all at once.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable, Mapping

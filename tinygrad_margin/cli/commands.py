@@ -1,7 +1,5 @@
 """The command line: ``python -m tinygrad_margin``, or ``tinygrad-margin``."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import os

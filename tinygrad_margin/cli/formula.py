@@ -9,8 +9,6 @@ A formula may hold numbers, names, ``+ - * / **``, parentheses and the functions
 cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. It is never run as Python code.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

@@ -6,8 +6,6 @@
 J = max(Δ + s_c − s, 0)   at Δ = 1, s_c = 0.5, s = 0.3
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 from textwrap import indent
 

@@ -8,8 +8,6 @@ script too, in IPython with ``%run``, and in editors that know such cells.
     ['# %% One\nx = 1', '# %% Two\nprint(x)']
 """
 
-from __future__ import annotations
-
 import argparse
 import code
 import importlib

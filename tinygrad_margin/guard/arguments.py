@@ -8,8 +8,6 @@ Traceback (most recent call last):
 TypeError: the rate takes a real number; got str '2'. Make a number of the text first: float(text).
 """
 
-from __future__ import annotations
-
 from numbers import Real
 from typing import Any, SupportsFloat, cast
 

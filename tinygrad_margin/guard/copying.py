@@ -18,8 +18,6 @@ in a loop. A pickle shares leaves, and keeps one whole graph for each node pickl
 nodes that two such graphs share become two. ``copy.deepcopy`` keeps them shared.
 """
 
-from __future__ import annotations
-
 import copy
 import copyreg
 import pickle

@@ -8,8 +8,6 @@
 The page runs the same table in a browser and says the same sentences, so they are templates here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@
 (['w', 'x_2'], [1.0, 2.0])
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from contextlib import suppress

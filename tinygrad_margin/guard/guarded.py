@@ -10,8 +10,6 @@ raise errors that tell the way out; NumPy's functions are answered; nodes can be
     TypeError: x = 2.0 is a Value, and Values have no ^. A power is written v ** 2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, NoReturn

@@ -4,8 +4,6 @@ r"""Labels, values and arguments as text that is safe to show, in a message or a
 ('a b', 'xxxx…')
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 MISSING: Any = ...  # the default of an argument that has to be given

@@ -8,8 +8,6 @@ Traceback (most recent call last):
 TypeError: half(x) takes one number; got 3.0, digits=2
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable

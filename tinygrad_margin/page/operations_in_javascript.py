@@ -9,8 +9,6 @@
 ``m`` is the mathematics in interpreter.js.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

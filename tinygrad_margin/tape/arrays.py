@@ -5,8 +5,6 @@
 array([0., 2.])
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias

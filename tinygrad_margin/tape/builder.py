@@ -4,8 +4,6 @@ Numbers that are the same for all items are in a vector. Numbers that vary are i
 row for each node. Nodes that are computed together are side by side, so most calls use slices.
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any, TypeAlias
 

@@ -7,8 +7,6 @@
 [7.0, array([8., 9.])]
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@
 ['x = xs[0]', 'J = x × x', '∂J/∂J = 1', '∂J/∂x = ∂J/∂J · x + ∂J/∂J · x']
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from tinygrad_margin.engine import Value, make_node

@@ -12,8 +12,6 @@ Nodes of one operation at one level are one step, and so are long sums of one le
 products pair the same list of weights, or the same list of activations, are a matrix product.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from typing import Any
 

@@ -10,8 +10,6 @@
 (array([2., 5.]), array([[2., 4.]]))
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

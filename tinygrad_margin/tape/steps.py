@@ -8,8 +8,6 @@
 the calls that compute the values, ``backward`` those that hand the adjoints on to the operands.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial

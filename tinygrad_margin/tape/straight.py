@@ -7,8 +7,6 @@
 (10.0, [6.0])
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property

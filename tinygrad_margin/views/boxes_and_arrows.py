@@ -11,8 +11,6 @@
 The picture, the animation and the page all show this.
 """
 
-from __future__ import annotations
-
 import html
 import math
 import re

@@ -4,8 +4,6 @@
 'svg'
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import secrets

@@ -7,8 +7,6 @@
 (True, 'M')
 """
 
-from __future__ import annotations
-
 import re
 from itertools import groupby
 from typing import NamedTuple

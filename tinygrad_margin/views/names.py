@@ -6,8 +6,6 @@
 ['v₁ = Δ + s_c', 'z = v₁ − s', 'J = max(z, 0)']
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import count
 

@@ -8,8 +8,6 @@
 ('<i>s</i><sub>c</sub>', '<i>Δ</i>', '<i>&lt;b&gt;</i>')
 """
 
-from __future__ import annotations
-
 import html
 import math
 import re

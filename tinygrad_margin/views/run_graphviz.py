@@ -7,8 +7,6 @@ You need no ``dot`` executable, because pygraphviz brings Graphviz along. Small 
 this process. Large ones are drawn in a child process, which can be stopped if it takes too long.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import shutil

@@ -9,8 +9,6 @@ sweep, each in a group of its own. A box has room for the widest number that it 
     (7, 6, '<b><i>J</i></b> = max(<i>z</i>, 0)')
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
