@@ -5,6 +5,7 @@
 True
 """
 
-from tinygrad_margin.check.gradcheck import CheckedSlope, GradientCheck, gradcheck, numeric_grad
+from tinygrad_margin.check.gradcheck import gradcheck, numeric_grad
+from tinygrad_margin.views.check_table import CheckedSlope, GradientCheck
 
 __all__ = ["CheckedSlope", "GradientCheck", "gradcheck", "numeric_grad"]

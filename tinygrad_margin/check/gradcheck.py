@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import SupportsFloat
 
 from tinygrad_margin.calculus import grad, row_for
@@ -17,6 +15,7 @@ from tinygrad_margin.check.differences import Calls, Graph, Slopes
 from tinygrad_margin.engine import Value, operation
 from tinygrad_margin.graph import Edge, nodes_reached_from
 from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.views.check_table import CheckedSlope, GradientCheck
 from tinygrad_margin.views.names import node_formula, node_names
 from tinygrad_margin.views.notation import number
 
@@ -27,63 +26,6 @@ _OUTSIDE = (
 )
 _CHAIN = "Where several operations are at a kink, the chain rule may give what is no slope of f."
 _WRONG = "The gradient of f is wrong, though no single operation could be shown to be."
-
-
-@dataclass(frozen=True)
-class CheckedSlope:
-    """One row of a gradient check: an argument, and the slope in it by two ways.
-
-    Attributes:
-        leaf: the argument's name.
-        x: where it is.
-        reverse: ∂J/∂leaf by reverse mode.
-        numeric: the same by differences; on a kink, the mean of the two sides; nan on a jump.
-        difference: how far ``reverse`` is from it; on a kink, from lying between the two sides.
-        verdict: "agrees", or "lies between" on a kink; "DIFFERS", "off the graph", "no slope" or
-            "not settled".
-        sides: the slopes below and above x if it is on a kink, else None.
-    """
-
-    leaf: str
-    x: float
-    reverse: float
-    numeric: float
-    difference: float
-    verdict: str
-    sides: tuple[float, float] | None = None
-
-    @property
-    def agrees(self) -> bool:
-        """Whether reverse mode is right, as far as ``tolerance`` asks."""
-        return self.verdict in ("agrees", "lies between")
-
-
-@dataclass(frozen=True, repr=False)
-class GradientCheck:
-    """What ``gradcheck`` found: true if all slopes agree; prints as a table.
-
-    Attributes:
-        rows: one for each argument of f.
-        notes: sentences on what is wrong, and on kinks.
-    """
-
-    rows: tuple[CheckedSlope, ...]
-    notes: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return all(row.agrees for row in self.rows)
-
-    def __repr__(self) -> str:
-        table = [("leaf", "reverse", "numeric", "difference", "")]
-        for row in self.rows:
-            numeric = " | ".join(number(slope, 7) for slope in row.sides or [row.numeric])
-            reverse, difference = number(row.reverse, 7), number(row.difference, 2)
-            table.append((row.leaf, reverse, numeric, difference, row.verdict))
-        a, b, c, d, _ = (max(map(len, column)) for column in zip(*table, strict=True))
-        lines = [f"{v:{a}}  {w:{b}}  {x:{c}}  {y:>{d}}  {z}".rstrip() for v, w, x, y, z in table]
-        notes = [textwrap.fill(note, 94, subsequent_indent="  ") for note in self.notes[:5]]
-        notes += [f"… and {len(self.notes) - 5} more notes"] * (len(self.notes) > 5)
-        return "\n".join([*lines, *notes])
 
 
 def gradcheck(
@@ -104,6 +46,10 @@ def gradcheck(
         TypeError: f or xs are of another kind.
         ValueError: f is random, or has no value at xs or around it; xs is empty or not finite.
         SlopeError, OverflowError: an operation has no slope at xs, or one too large for a float.
+
+    Example:
+        >>> bool(gradcheck(lambda x: x**2 + 3 * x, [2.0]))
+        True
     """
     if not 0.0 < tolerance < math.inf:
         raise ValueError(f"tolerance is a finite number above 0; got {tolerance}")
@@ -169,11 +115,12 @@ class _Check:
             # In floats, a term such as 1 + exp(x) inside of a function may hide as much as this.
             hidden = 1e-11 * max(1.0, abs(x), abs(out), abs(x * slope)) / size
             hidden *= node._row in alone.only_floats
+            off = found.distance(slope) if moving[m] else 0.0
             if moving[m] and found.is_kink:
                 self.kinks.add(node)
-            if moving[m] and allowed < found.distance(slope) <= allowed + hidden:
+            if allowed < off <= allowed + hidden:
                 self.unsure.add(node)
-            elif moving[m] and allowed < found.distance(slope) < math.inf:
+            elif allowed < off < math.inf:
                 faults[Edge(node, m, node.parents[m])] = (
                     f"{node_formula(node, self.names)} gives its slope in "
                     f"{self.names[node.parents[m]]} = {number(x)} as {number(slope, 7)}; by "

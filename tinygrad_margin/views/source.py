@@ -5,8 +5,8 @@ they return the source of the same computation. The class of the pieces decides 
 
     >>> from tinygrad_margin.ops import TABLE
     >>> a, b = Source("a"), Source("b")
-    >>> TABLE["tanh"].partials(Functions(Source), a, Source("y"))[0].text
-    '1.0 - y * y'
+    >>> TABLE["div"].partials(Functions(Source), a, b, Source("y"))[1].text
+    '-y / b'
     >>> (a * (b - 2.0) * 1.0).text                      # a factor of 1 is left out
     'a * (b - 2.0)'
 """
