@@ -26,7 +26,7 @@ from tinygrad_margin.views.boxes_and_arrows import Progress
 from tinygrad_margin.views.dot import Picture
 from tinygrad_margin.views.draw import draw_progress
 from tinygrad_margin.views.names import node_names
-from tinygrad_margin.views.steps import Step, take_step
+from tinygrad_margin.views.sweep_sentences import Step, take_step
 
 
 class ReverseSweep(Iterator[Step]):

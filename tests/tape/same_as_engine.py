@@ -6,8 +6,8 @@ import numpy as np
 from graphs import rebuilt
 
 from tinygrad_margin import Tape, grad
+from tinygrad_margin.tape.compiled_program import Program
 from tinygrad_margin.tape.plan import Plan
-from tinygrad_margin.tape.program import Program
 from tinygrad_margin.tape.straight import Straight, compiled
 
 

@@ -8,8 +8,8 @@ from same_as_engine import check
 
 from tinygrad_margin import Tape, Value, margin_loss, topological_order
 from tinygrad_margin.nn import MLP, WindowScorer
+from tinygrad_margin.tape.compiled_program import Program
 from tinygrad_margin.tape.plan import Plan
-from tinygrad_margin.tape.program import Program
 from tinygrad_margin.tape.record import Record
 
 

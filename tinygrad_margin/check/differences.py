@@ -21,7 +21,7 @@ import numpy as np
 from tinygrad_margin.engine import Value, topological_order
 from tinygrad_margin.graph import nodes_reached_from
 from tinygrad_margin.guard import typed
-from tinygrad_margin.guard.functions import named_numbers
+from tinygrad_margin.guard.named_arguments import named_numbers
 from tinygrad_margin.ops import FLOATS, Primitive
 from tinygrad_margin.views.notation import number
 

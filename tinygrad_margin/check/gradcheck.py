@@ -20,9 +20,9 @@ from tinygrad_margin.views.names import node_formula, node_names
 from tinygrad_margin.views.notation import number
 
 _OUTSIDE = (
-    "f uses the number in {x}: {x}.data, float({x}) or math.exp({x}). The graph does not record "
-    "that, so no gradient flows through it. Use {x} itself and {x}.exp(). If f sets weights that "
-    "it keeps (w.data = {x}.data), the gradient is in w.grad: compare it with numeric_grad(f, xs)."
+    "f uses the number in {x}. {x}.data, float({x}) and math.exp({x}) are plain numbers, which no "
+    "gradient flows through: use {x} itself and {x}.exp(). If f sets weights that it keeps "
+    "(w.data = {x}.data), the gradient is in w.grad: compare that with numeric_grad(f, xs)."
 )
 _CHAIN = "Where several operations are at a kink, the chain rule may give what is no slope of f."
 _WRONG = "The gradient of f is wrong, though no single operation could be shown to be."

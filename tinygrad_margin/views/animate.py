@@ -25,8 +25,8 @@ from tinygrad_margin.engine import Value
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
-from tinygrad_margin.views.steps import take_step
 from tinygrad_margin.views.svg import STYLE, SvgGraph
+from tinygrad_margin.views.sweep_sentences import take_step
 
 _HOLD = 4  # the last moment holds as long as so many steps
 _LINE = 19  # the height of a line of text, in points

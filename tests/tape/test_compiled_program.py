@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tinygrad_margin import Tape, Value, topological_order
+from tinygrad_margin.tape.compiled_program import Program
 from tinygrad_margin.tape.plan import Plan
-from tinygrad_margin.tape.program import Program
 from tinygrad_margin.tape.record import Record
 
 
