@@ -454,3 +454,10 @@ def test_constants_are_leaves_too():
     J = Value(3.0) * c
     assert grad(J, c) == 3.0
     assert c.op == ""
+
+
+def test_a_plus_sign_changes_nothing():
+    v = Value(2.0)
+    assert +v is v
+    assert np.positive(v) is v
+    assert np.positive(np.array([v, v])).tolist() == [v, v]

@@ -179,3 +179,12 @@ def test_micrograds_demo_trains():
             p.data -= (1.0 - 0.9 * k / 30) * p.grad
     assert accuracy == 1.0
     assert total_loss.data < 0.2
+
+
+def test_a_hidden_layer_of_one_neuron():
+    for sizes in ([1, 1], [3, 1, 2], [1, 1, 1]):
+        model = MLP(2, sizes)
+        outputs = model([0.5, -1.0])
+        J = sum(outputs) if isinstance(outputs, list) else outputs
+        J.backward()
+        assert any(p.grad for p in model.parameters())

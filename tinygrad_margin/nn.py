@@ -154,7 +154,7 @@ class MLP(Module):
         """The last layer's output at x, a list of ``nin`` numbers or Values."""
         signal: Any = self.layers[0](x, *rest)
         for layer in self.layers[1:]:
-            signal = layer(signal)
+            signal = layer(signal if isinstance(signal, list) else [signal])
         return signal
 
     def parameters(self) -> list[Value]:

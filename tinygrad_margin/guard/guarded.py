@@ -108,6 +108,9 @@ class Guarded(Node):
             if isinstance(known, property) and known.fset is None:
                 setattr(cls, name, known.setter(_refuse_setting(name)))
 
+    def __pos__(self) -> Any:
+        return self
+
     def __float__(self) -> float:
         return float(self._data)  # type: ignore[attr-defined]
 
@@ -134,6 +137,8 @@ class Guarded(Node):
         name = ufunc.__name__
         operator = mistakes.NUMPY_OPERATORS.get(name, "")
         known = mistakes.NUMPY_COMPARISONS.get(name, operator and (operator, f"r{operator}"))
+        if name == "positive" and method == "__call__" and not options:
+            return self
         if method == "__call__" and not options and known:
             is_left = inputs[0] is self
             found = getattr(self, f"__{known[not is_left]}__")(inputs[is_left])
