@@ -319,8 +319,8 @@ def adjoints(
 ) -> dict[Value, Any]:
     """∂J/∂node for every node of J's graph, in topological order. No ``grad`` is changed.
 
-    The loop reads a node's total at its turn, after all nodes computed from it: then it is complete.
-    A node that is used twice, as in ``a * a``, gets a contribution from each use, hence ``+=``.
+    The loop reads a node's total at its turn, when all nodes computed from it have had theirs: it
+    is complete. A node that is used twice, as in ``a * a``, gets something from each use, hence +=.
 
     Args:
         J: the root.
