@@ -129,3 +129,96 @@ def test_a_network_whose_weights_are_written_is_told_apart():
 def test_a_flat_place_of_an_operation_of_ones_own():
     cube = primitive("cube", lambda x: x**3, lambda x, out: (3 * x**2,))
     assert gradcheck(cube, [0.0])
+
+
+def bisection(x):
+    low, high = 0.0, max(1.0, x)
+    while high - low > 1e-15 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle * middle < x else (low, middle)
+    return (low + high) / 2
+
+
+@pytest.mark.parametrize("x", [0.01, 0.5, 2.0, 7.5, 300.0])
+def test_a_loop_inside_of_an_operation_is_not_taken_for_a_formula(x):
+    assert gradcheck(primitive("root", bisection, lambda x, out: (0.5 / out,)), [x])
+    for slope in (lambda x, out: (1 / out,), lambda x, out: (0.0,)):
+        assert not gradcheck(primitive("root", bisection, slope), [x])
+
+
+def halved(x, high):
+    low = Value(0.0)
+    for _ in range(45):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle.data**2 < x.data else (low, middle)
+    return low
+
+
+def overwritten(x):
+    y = x * x
+    y.data = min(y.data, 1.0)
+    return y * 1
+
+
+def doubled_in_place(x):
+    x.data = x.data * 2
+    return x * x
+
+
+def captured(x):
+    c = x.data
+    return primitive("scale", lambda a: a * c, lambda a, out: (c,))(x)
+
+
+@pytest.mark.parametrize(
+    ("f", "slope"), [(overwritten, 0.0), (doubled_in_place, 24.0), (captured, 6.0)]
+)
+def test_what_f_does_to_numbers_is_off_the_graph(f, slope):
+    (row,) = gradcheck(f, [3.0]).rows
+    assert (row.verdict, row.numeric) == ("off the graph", pytest.approx(slope, rel=1e-6, abs=1e-6))
+
+
+def test_a_search_by_values_has_another_slope_than_its_graph():
+    for high in (lambda x: x + 1, lambda x: maximum(x, 1.0)):
+        (row,) = gradcheck(lambda x, high=high: halved(x, high(x)), [2.0]).rows
+        assert (row.verdict, row.numeric) == ("DIFFERS", pytest.approx(0.5 / 2**0.5, rel=1e-5))
+
+
+def test_what_f_keeps_is_left_as_it_was_at_xs():
+    w = Value(0.1)
+
+    def f(a):
+        w.data = a.data
+        return (w * 3).tanh()
+
+    gradcheck(f, [0.2])
+    assert w.data == 0.2
+    numeric_grad(f, [0.3])
+    assert w.data == 0.3
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: Value(x.data) + 1e10, lambda x: x * (1 if x.data > 2 else 5)]
+)
+def test_a_numeric_slope_that_cannot_be_measured(f):
+    with pytest.raises(ValueError, match="no slope of f in x at xs"):
+        numeric_grad(f, [2.0])
+
+
+def test_only_the_operand_with_the_wrong_slope_is_accused():
+    hypot = primitive("hypot", math.hypot, lambda a, b, out: (a / out, b / out * 1.001))
+    assert [row.verdict for row in gradcheck(hypot, [3.0, 4.0]).rows] == ["agrees", "DIFFERS"]
+
+
+def test_arguments_that_f_does_not_use():
+    net = MLP(2, [2, 1])
+    result = gradcheck(lambda *w: net([1.0, 2.0]), net.parameters())
+    assert result.notes[0].startswith("f uses none of its arguments")
+
+
+def test_small_slopes_of_floats_are_not_absolved():
+    mine = primitive("mine", math.exp, lambda x, out: (-out,))
+    assert not gradcheck(mine, [-30.0])
+    assert not gradcheck(
+        primitive("far", lambda x: x**-20, lambda x, out: (-10 * x**-21,)), [100.0]
+    )

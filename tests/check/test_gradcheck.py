@@ -84,7 +84,7 @@ def test_random_graphs(seed):
     assert all(row.agrees for row in result.rows if not row.sides), result
     for row in result.rows:
         if row.sides:  # several kinks at once need not make a subgradient
-            assert row.agrees or "at a kink, the chain rule" in str(result)
+            assert row.agrees or "the chain rule need not" in str(result)
 
 
 def test_networks_and_losses():
@@ -156,7 +156,7 @@ def test_a_small_slope_with_the_wrong_sign():
 def test_what_is_computed_outside_of_the_graph(f):
     result = gradcheck(f, [3.0])
     assert not result
-    assert "uses the number in" in result.notes[-1]
+    assert "plain numbers, which" in result.notes[-1]
 
 
 def test_tolerance():
@@ -247,7 +247,7 @@ def test_single_precision():
                       lambda x, out: (50 * math.cos(50 * x),))  # fmt: skip
     result = gradcheck(rough, [1.0], tolerance=1e-8)
     assert [row.verdict for row in result.rows] == ["not settled"]
-    assert "too rough to decide" in result.notes[0]
+    assert "not accurate enough" in result.notes[0]
     bad = primitive("bad", lambda x: float(np.float32(x) ** 2), lambda x, out: (3 * x,))
     assert not gradcheck(bad, [1.3])
 

@@ -55,7 +55,7 @@ def test_a_slope_that_is_no_subgradient():
     result = gradcheck(lambda x: x.relu() - maximum(x, 0), [0.0])
     assert not result
     assert (result.rows[0].numeric, result.rows[0].reverse) == (0.0, -0.5)
-    assert "at a kink, the chain rule" in result.notes[-1]
+    assert "the chain rule need not" in result.notes[-1]
 
 
 def test_a_wrong_choice_on_a_kink():
@@ -127,9 +127,9 @@ def test_a_kink_inside_of_an_operation(f, at, sides, name):
 def test_near_a_kink_inside_of_an_operation(d, sign):
     for f in (LEAKY, lambda x: LEAKY(x - 3 + 3)):
         (row,) = gradcheck(f, [sign * d]).rows
-        assert row.agrees or (row.verdict == "not settled" and d < 1e-8), row
+        assert row.agrees or (row.verdict == "not settled" and d < 1e-3), row
     result = gradcheck(HARD, [2.5 + sign * d])
-    assert result or d < 1e-8, result
+    assert result or d < 1e-3, result  # nearer, a step of floats crosses the kink
     assert result.rows[0].reverse == pytest.approx(0.0 if sign > 0 else 0.2)
     smooth = primitive(
         "smooth", lambda x: math.expm1(x) if x < 0 else x, lambda x, out: (min(1.0, out + 1),)
@@ -238,7 +238,7 @@ def test_differences_that_do_not_settle():
     result = gradcheck(waves, [0.0])
     assert [row.verdict for row in result.rows] == ["not settled"]
     assert "wrong derivative" not in str(result)
-    with pytest.raises(ValueError, match=r"no certain slope in x_1 at xs = \[0\.0\]"):
+    with pytest.raises(ValueError, match=r"no slope of f in x_1 at xs = \[0\.0\]"):
         numeric_grad(waves, [0.0])
 
 
