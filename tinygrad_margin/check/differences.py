@@ -65,7 +65,10 @@ class Slopes(NamedTuple):
 
 
 class Graph:
-    """The graph of J as it is now; ``key`` is the same for another call of f that does the same."""
+    """The graph of J as it is now; ``key`` is the same for another call of f that does the same.
+
+    If ``at`` is given, it is where the arguments were before f was called.
+    """
 
     def __init__(self, J: Value, arguments: Sequence[Value], at: Sequence[float] = ()) -> None:
         self.order, self.arguments, self.value = topological_order(J), arguments, J.data
@@ -158,8 +161,8 @@ def _real(x: Number) -> Number:
 class Calls:
     """f at xs, and its ``graph`` there.
 
-    After ``compare``, ``beside`` has the graphs below and above each argument (None: no value), if
-    one does something else; ``off`` has the arguments used outside the graph, and the steps.
+    After ``compare``, ``beside`` has the graphs one of the ``steps`` below and above an argument
+    (None: no value), if f does something else there; ``off`` the arguments used outside the graph.
     """
 
     def __init__(self, f: Callable[..., Value], xs: Iterable[SupportsFloat]) -> None:
@@ -220,15 +223,14 @@ class Calls:
         for side, graph in enumerate(beside):
             if graph is None:
                 sides[side] = sides[1 - side]
-            elif (
-                graph.wiring != here.wiring or i in self.off
-            ):  # by differences of f itself, and its graph there if they agree
+            elif graph.wiring != here.wiring or i in self.off:
+                # By differences of f itself; if its graph there agrees with them, by that.
                 h, known = self.steps[i] * (2 * side - 1), graph.slopes(graph.arguments[i])[side]
                 rise, rough = (graph.value - here.value) / h, 2.0**-50 * here.largest / abs(h)
                 is_like_graph = i not in self.off and abs(rise - known) <= 1e-3 * abs(known) + rough
                 sides[side] = known if is_like_graph else rise
                 error = error if is_like_graph else max(error, rough)
-                if abs(rise) > 100.0 * (abs(known) + here.largest):
+                if abs(rise) > 1e4 * (1.0 + abs(known) + here.largest):
                     sides[side] = math.inf
         if i in self.off and None not in beside:  # the mean, as the curve cancels in it
             sides = [sum(sides) / 2.0] * 2

@@ -148,8 +148,9 @@ class _Check:
             return "agrees", _UNUSED * self.moving.keys().isdisjoint(self.graph.order)
         kinks = [node_formula(node, self.names) for node in moved if node in self.kinks]
         at, on = f"{calls.names[i]} = {number(x, 7)}", " and ".join(kinks[:3]) or "f itself"
+        rough = "not settled", f"Differences are not accurate enough at {at}. Try another point."
         if math.isinf(found.error) or (found.error > allowed and not kinks):
-            return "not settled", f"Differences are not accurate enough at {at}. Try another point."
+            return rough
         if math.isnan(found.numeric) and math.isfinite(reverse):
             return "no slope", f"f has no slope at {at}: it jumps there, or is infinitely steep."
         where = f"{at} is at the kink of {on}: the slope is {found}. " * found.is_kink
@@ -159,11 +160,7 @@ class _Check:
         if kinks:
             chain = f"At the kinks of {on}, the chain rule need not give a slope of f."
             return "DIFFERS", f"{where}{chain} Try a point beside {at}."
-        if (
-            difference <= 1e-6 * size
-            or not difference < math.inf
-            or not self.unsure.isdisjoint(moved)
-        ):
-            return "not settled", f"Differences are not accurate enough at {at}. Try another point."
+        if not (1e-6 * size < difference < math.inf and self.unsure.isdisjoint(moved)):
+            return rough
         branch = f"f itself computes something else at {at} than beside it."
         return "DIFFERS", branch if i in calls.beside else _WRONG
