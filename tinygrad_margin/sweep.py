@@ -123,7 +123,7 @@ class ReverseSweep(Iterator[Step]):
         add_gradients({node: x for node, x in self._totals.items() if not node.parents})
 
     def draw(self, to: str | os.PathLike[str] | None = None, **options: Any) -> Picture:
-        """The picture at this moment; ``to`` and the options are those of ``draw``.
+        """The picture at this step; ``to`` and the options are those of ``draw``.
 
         There are red arrows only where gradient has flowed. The node of the last step has a heavy
         red outline. Nodes that wait for their turn are dotted, with the gradient so far.

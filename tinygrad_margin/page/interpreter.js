@@ -332,11 +332,11 @@ class Graph {
 
   // The operands of a node in an error message.
   got(i, values) {
-    const described = (operand) => {
+    const withValue = (operand) => {
       const {label} = this.nodes[operand];
       return label ? `${label} = ${repr(values[operand])}` : repr(values[operand]);
     };
-    return this.nodes[i].in.map(described).join(", ");
+    return this.nodes[i].in.map(withValue).join(", ");
   }
 }
 

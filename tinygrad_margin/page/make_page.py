@@ -75,7 +75,7 @@ def page(
     Each leaf that has a label gets a slider and a number box. As they move, every value and
     gradient is computed again. Buttons and arrow keys step through the reverse sweep, with the
     sentences of ``ReverseSweep``. If you point at a box, its paths to J light up. The state is in
-    the address, ``#s=0.3&s_c=0.5&step=2``, so you can link to a moment. The page
+    the address, ``#s=0.3&s_c=0.5&step=2``, so you can link to a step. The page
     has ``html`` and ``save(to)``; a notebook shows it.
 
     Args:

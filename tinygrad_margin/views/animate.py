@@ -5,8 +5,8 @@
     >>> animation.svg.startswith("<svg")
     True
 
-Each moment of the sweep shows for a while, with its sentence below. The last one holds longer, then
-the animation starts again. Readers who prefer reduced motion, and printers, get the last moment.
+Each frame of the sweep shows for a while, with its sentence below. The last one holds longer, then
+the animation starts again. Readers who prefer reduced motion, and printers, get the last frame.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.svg import STYLE, SvgGraph
 from tinygrad_margin.views.sweep_sentences import take_step
 
-_HOLD = 4  # the last moment holds as long as so many steps
+_HOLD = 4  # the last frame holds as long as so many steps
 _LINE = 19  # the height of a line of text, in points
 _T = TypeVar("_T")
 
@@ -46,7 +46,7 @@ class Animation:
 
     @property
     def still(self) -> str:
-        """The last moment, without motion."""
+        """The last frame, without motion."""
         return re.sub("animation:[^;}]*", "", self.svg)
 
     def _repr_html_(self) -> str:
@@ -97,9 +97,9 @@ def animate(
 
 def _svg(graph: SvgGraph, seconds: float) -> str:
     """The animation: each part of the graph in all its looks, of which CSS shows one at a time."""
-    moments, sentences = _moments(graph)
-    timeline = _Timeline(len(moments), seconds)
-    pictures = [boxes_and_arrows(graph.J, progress) for progress in moments]
+    frames, sentences = _frames(graph)
+    timeline = _Timeline(len(frames), seconds)
+    pictures = [boxes_and_arrows(graph.J, progress) for progress in frames]
     parts = [f'<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>']
     back_arrows = []
     for e in range(len(graph.edges)):
@@ -113,7 +113,7 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
             before = arrow.back
     parts += back_arrows
     for i, node in enumerate(graph.nodes):
-        states = ["current" if progress.current is node else "" for progress in moments]
+        states = ["current" if progress.current is node else "" for progress in frames]
         boxes = [boxes[node] for boxes, _ in pictures]
         for time, (box, state) in timeline.runs(list(zip(boxes, states, strict=True))):
             parts.append(timeline.show(time, graph.box(i, box, state)))
@@ -129,18 +129,18 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
     )
 
 
-def _moments(graph: SvgGraph) -> tuple[list[Progress], list[str]]:
-    """The moments of the sweep, from its start to the whole picture, each with its sentence."""
+def _frames(graph: SvgGraph) -> tuple[list[Progress], list[str]]:
+    """The frames of the sweep, from its start to the whole picture, each with its sentence."""
     totals = dict.fromkeys(graph.nodes, 0.0) | {graph.J: 1.0}
     done: list[Value] = []
-    moments, sentences = [Progress(frozenset(), None, dict(totals))], [graph.opening]
+    frames, sentences = [Progress(frozenset(), None, dict(totals))], [graph.opening]
     for node in reversed(graph.nodes):
         sentences.append(str(take_step(node, totals, graph.names)))
         done.append(node)
-        moments.append(Progress(frozenset(done), node, dict(totals)))
-    moments.append(Progress(frozenset(done), None, totals))
+        frames.append(Progress(frozenset(done), node, dict(totals)))
+    frames.append(Progress(frozenset(done), None, totals))
     sentences.append(graph.outcome(totals))
-    return moments, sentences
+    return frames, sentences
 
 
 def _text(sentence: str, top: float) -> str:
@@ -154,16 +154,16 @@ def _text(sentence: str, top: float) -> str:
 
 
 class _Timeline:
-    """The CSS that shows each part of the picture from one moment to another."""
+    """The CSS that shows each part of the picture from one frame to another."""
 
-    def __init__(self, moments: int, seconds: float) -> None:
-        self._moments = moments
-        self._length = moments - 1 + _HOLD  # in steps
+    def __init__(self, frames: int, seconds: float) -> None:
+        self._frames = frames
+        self._length = frames - 1 + _HOLD  # in steps
         self._seconds = seconds * self._length
         self._rules: dict[str, str] = {}
 
     def runs(self, looks: Sequence[_T]) -> Iterator[tuple[range, _T]]:
-        """The runs of moments in which a part looks the same."""
+        """The runs of frames in which a part looks the same."""
         start = 0
         for look, same in groupby(looks):
             stop = start + sum(1 for _ in same)
@@ -173,18 +173,18 @@ class _Timeline:
     def show(self, run: range, part: str) -> str:
         """A part that is visible in this run only."""
         start, stop = run.start, run.stop
-        if run == range(self._moments):
+        if run == range(self._frames):
             return part
         name = f"t{start}-{stop}"
-        # Without animation, what belongs to the last moment is visible.
-        base = "visible" if stop == self._moments else "hidden"
-        frames = "" if start == 0 else "0%{visibility:hidden}"
-        frames += f"{self._percent(start)}{{visibility:visible}}"
-        if stop < self._moments:
-            frames += f"{self._percent(stop)}{{visibility:hidden}}"
+        # Without animation, what belongs to the last frame is visible.
+        base = "visible" if stop == self._frames else "hidden"
+        keyframes = "" if start == 0 else "0%{visibility:hidden}"
+        keyframes += f"{self._percent(start)}{{visibility:visible}}"
+        if stop < self._frames:
+            keyframes += f"{self._percent(stop)}{{visibility:hidden}}"
         self._rules[name] = (
             f".{name}{{visibility:{base};animation:{name} {self._seconds:g}s step-end infinite}}"
-            f"@keyframes {name}{{{frames}}}"
+            f"@keyframes {name}{{{keyframes}}}"
         )
         return f'<g class="{name}">{part}</g>'
 
@@ -202,9 +202,9 @@ class _Timeline:
         )
         return name
 
-    def _percent(self, moment: float) -> str:
-        """A moment as a share of the whole."""
-        return f"{100 * moment / self._length:.4g}%"
+    def _percent(self, frame: float) -> str:
+        """A frame as a share of the whole."""
+        return f"{100 * frame / self._length:.4g}%"
 
     def style(self) -> str:
         """The rules for all that was shown."""

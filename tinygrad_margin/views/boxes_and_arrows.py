@@ -1,4 +1,4 @@
-"""What each box and each arrow of a picture shows, at any moment of the reverse sweep.
+"""What each box and each arrow of a picture shows, at any step of the reverse sweep.
 
     >>> from tinygrad_margin import Value, margin_loss
     >>> J = margin_loss(Value(0.3), Value(0.5))

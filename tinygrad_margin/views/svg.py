@@ -1,6 +1,6 @@
 """A graph as an SVG whose parts can change: the animation and the page are made of it.
 
-Graphviz lays the graph out once. This module draws boxes and arrows as they look at a moment of the
+Graphviz lays the graph out once. This module draws boxes and arrows as they look at a step of the
 sweep, each in a group of its own. A box has room for the widest number that it may show.
 
     >>> from tinygrad_margin import Value, margin_loss
