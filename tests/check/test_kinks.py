@@ -263,3 +263,9 @@ def test_a_slope_that_grows_without_bound():
     for f in (lambda x: x**x, lambda x: x**x * 2 + x):
         (row,) = gradcheck(f, [0.0]).rows
         assert (row.reverse in (0.0, 1.0), row.verdict) == (True, "no slope")
+
+
+def test_an_if_without_a_corner_is_no_kink():
+    for x in (1.0, 1.0 + 2.0**-30, 1.25):
+        (row,) = gradcheck(lambda x: x * x if x.data > 1 else 2 * x - 1, [x]).rows
+        assert (row.verdict, row.numeric) == ("agrees", pytest.approx(2 * x, rel=1e-8))

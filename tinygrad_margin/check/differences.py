@@ -224,12 +224,13 @@ class Calls:
             if graph is None:
                 sides[side] = sides[1 - side]
             elif graph.wiring != here.wiring or i in self.off:
-                # By differences of f itself; if its graph there agrees with them, by that.
+                # By differences of f itself. Its graph is a step away: if it agrees, it says how
+                # far the slope changes on the step, and that is taken off.
                 h, known = self.steps[i] * (2 * side - 1), graph.slopes(graph.arguments[i])[side]
                 rise, rough = (graph.value - here.value) / h, 2.0**-50 * here.largest / abs(h)
                 is_like_graph = i not in self.off and abs(rise - known) <= 1e-3 * abs(known) + rough
-                sides[side] = known if is_like_graph else rise
-                error = error if is_like_graph else max(error, rough)
+                sides[side] = 2.0 * rise - known if is_like_graph else rise
+                error = max(error, rough)
                 if abs(rise) > 1e4 * (1.0 + abs(known) + here.largest):
                     sides[side] = math.inf
         if i in self.off and None not in beside:  # the mean, as the curve cancels in it
