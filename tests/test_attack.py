@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from graphs import random_graph
+from threads import run_together
 
 from tinygrad_margin import (
     ReverseSweep,
@@ -113,7 +114,6 @@ def test_a_hundred_thousand_leaves():
 
 def test_200_threads_build_and_sweep_at_once():
     w = Value(0.5, "w")
-    switch = sys.getswitchinterval()
     found = {}
 
     def work(seed):
@@ -128,14 +128,7 @@ def test_200_threads_build_and_sweep_at_once():
         )  # fmt: skip
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(200)]
-    sys.setswitchinterval(1e-5)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(switch)
+    run_together(threads, 1e-5)
     assert len(found) == 200
     for seed, (swept, stepped, of_w, taped, value) in found.items():
         J, leaves = random_graph(seed, size=40)

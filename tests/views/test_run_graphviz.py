@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from threads import run_together
 
 from tinygrad_margin.views import run_graphviz
 from tinygrad_margin.views.run_graphviz import RendererNotFound, RenderError, render
@@ -124,15 +125,8 @@ def test_200_threads() -> None:
     threads = [
         threading.Thread(target=lambda: pictures.append(render(SMALL, "svg"))) for _ in range(200)
     ]
-    stderr, interval = os.fstat(2), sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # every thread interrupts every other
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    stderr = os.fstat(2)
+    run_together(threads, 1e-6)
     assert pictures == [render(SMALL, "svg")] * 200
     assert os.path.samestat(os.fstat(2), stderr)
 
