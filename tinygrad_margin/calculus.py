@@ -84,7 +84,7 @@ def grad(
     if create_graph:
         graphs = _gradient_graph(J, asked)
         return graphs[0] if isinstance(wrt, Value) else graphs
-    wanted = nodes_reached_from(asked, J)
+    wanted = nodes_reached_from(asked, topological_order(J))
     totals = adjoints(J, lambda node: wanted_slopes(node, wanted))
     found = [totals.get(node, 0.0) for node in asked]
     return found[0] if isinstance(wrt, Value) else found
@@ -252,7 +252,7 @@ def _multiply(a: Number, b: Number) -> Number:
 
 def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     """∂J/∂wrt as Values."""
-    asked, wanted = set(wrt), nodes_reached_from(wrt, J)
+    asked, wanted = set(wrt), nodes_reached_from(wrt, topological_order(J))
     for row, node in {node._row: node for node in wanted if node.parents}.items():
         if not partials_are_formulas(row):  # math.exp(x) makes a number of x: its slope is lost
             local_derivatives(node)  # anything else that is wrong with them raises here
@@ -278,12 +278,6 @@ def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Se
     return [_Term(x) for x in _slopes(node, wanted, VALUES, *operands, node)]
 
 
-def _function(name: str) -> Any:
-    """A function of the table, of Values and of numbers."""
-    of_value, of_float = OPERATIONS[name], getattr(FLOATS, name)
-    return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
-
-
 # The slope of tanh and of sigmoid: only in the graph of a gradient.
 SECH2 = Primitive(
     "sech2", "sech²", 1, lambda m, a: m.sech2(a), lambda m, a, out: (-2.0 * m.tanh(a) * out,)
@@ -293,6 +287,13 @@ XLOGY = Primitive(
     "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
 )
 ROWS |= {row.name: row for row in (SECH2, XLOGY)}
+_OPERATIONS = OPERATIONS | {row.name: operation(row) for row in (SECH2, XLOGY)}
+
+
+def _function(name: str) -> Any:
+    """A function of Values and of numbers."""
+    of_value, of_float = _OPERATIONS[name], getattr(FLOATS, name)
+    return staticmethod(lambda a: of_value(a) if isinstance(a, Value) else of_float(a))
 
 
 class Values:
@@ -300,7 +301,7 @@ class Values:
 
     exp, log, sqrt = _function("exp"), _function("log"), _function("sqrt")
     sin, cos, tanh = _function("sin"), _function("cos"), _function("tanh")
-    sigmoid, abs = _function("sigmoid"), _function("abs")
+    sigmoid, abs, sech2 = _function("sigmoid"), _function("abs"), _function("sech2")
     maximum = staticmethod(maximum)
 
     @staticmethod
@@ -311,16 +312,11 @@ class Values:
         return power(a, b)
 
     @staticmethod
-    def sech2(a: Number) -> Number:
-        """1 / cosh² a."""
-        return operation(SECH2)(a) if isinstance(a, Value) else FLOATS.sech2(a)
-
-    @staticmethod
     def xlogy(x: Number, y: Number) -> Number:
         """x · log y, and 0 where y = 0."""
         if float(y) != 0.0:
             return _multiply(x, Values.log(y))
-        return operation(XLOGY)(x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
+        return _OPERATIONS["xlogy"](x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
 
     @staticmethod
     def step(a: Number, b: Number, tie: float) -> float:

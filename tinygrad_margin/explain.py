@@ -123,7 +123,8 @@ def explain(J: Value, s: Value) -> Explanation:
     as_node(J, "explain(J, s)")
     as_node(s, "explain(J, s)")
     count = count_paths(J, s)
-    names = node_names(topological_order(J))
+    order = topological_order(J)
+    names = node_names(order)
     if s not in names:  # s is in another graph, and may have the name of a node in this one
         name = one_line(s.label) or (number(s.data) if s._row is CONSTANT else "s")
         names[s] = name if name not in names.values() else f"the other {name}"
@@ -131,7 +132,7 @@ def explain(J: Value, s: Value) -> Explanation:
     gradient = grad(J, s)
     # The nodes on the paths that are shown; and, for a path that is not, the first ones at a kink.
     nodes = dict.fromkeys(edge.node for path in found for edge in path)
-    between = (node for node in nodes_reached_from([s], J) if node is not s and node.is_at_kink)
+    between = (node for node in nodes_reached_from([s], order) if node is not s and node.is_at_kink)
     nodes |= dict.fromkeys(islice(between, _SHOWN))
     whys = {node: why for node in nodes if (why := reason(node, names))}
     reasons = tuple(f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items())

@@ -43,12 +43,10 @@ def depends_on(J: Value, s: Value) -> bool:
     return s in set(topological_order(as_node(J, "depends_on(J, s)")))
 
 
-def nodes_reached_from(
-    starts: Iterable[Value], J: Value, order: Iterable[Value] = ()
-) -> dict[Value, None]:
-    """The starts, and the nodes of J's graph that are computed from any; ``order`` saves time."""
+def nodes_reached_from(starts: Iterable[Value], order: Iterable[Value]) -> dict[Value, None]:
+    """The starts, and the nodes of a ``topological_order`` that are computed from any of them."""
     reached = dict.fromkeys(starts)
-    for node in order or topological_order(J):
+    for node in order:
         if not reached.keys().isdisjoint(node.parents):
             reached[node] = None
     return reached
@@ -57,7 +55,8 @@ def nodes_reached_from(
 def count_paths(J: Value, s: Value) -> int:
     """The number of paths from s to J, exact, without walking along them."""
     counts: dict[Value, int] = {}
-    for node in nodes_reached_from([as_node(s, "count_paths(J, s)")], J):  # s comes first
+    starts = [as_node(s, "count_paths(J, s)")]
+    for node in nodes_reached_from(starts, topological_order(J)):  # s comes first
         counts[node] = sum(counts.get(parent, 0) for parent in node.parents) or 1
     return counts.get(J, 0)
 
@@ -83,7 +82,7 @@ def paths(J: Value, s: Value) -> Iterator[tuple[Value, ...]]:
 
 def edge_paths(J: Value, s: Value) -> Iterator[list[Edge]]:
     """The paths from s to J, each as its edges from J down to s: depth first, without recursion."""
-    reached = nodes_reached_from([s], J)
+    reached = nodes_reached_from([s], topological_order(J))
 
     def edges(node: Value) -> Iterator[Edge]:
         return (Edge(node, i, p) for i, p in enumerate(node.parents) if p in reached)

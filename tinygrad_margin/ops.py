@@ -93,10 +93,9 @@ class Floats:
         e = math.exp(a)
         return e / (1.0 + e)
 
-    @staticmethod
-    def sech2(a: float) -> float:
+    def sech2(self, a: Any) -> Any:  # for every mathematics that has exp and abs
         """1 / cosh² a, the slope of tanh. In 1 − tanh² a the rounding of tanh would hide it."""
-        e = math.exp(-2.0 * abs(a))
+        e = self.exp(-2.0 * self.abs(a))
         return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
     @staticmethod

@@ -83,8 +83,8 @@ class Graph:
         self.key = self.wiring, constants, moved
         self.largest = max(filter(math.isfinite, map(abs, self.data.values())), default=0.0)
         # A function with an `if` or a loop is no better with more digits: it may be a bisection.
-        self.only_floats = {x._row for x in self.order if not value_is_formula(x._row)}
-        self._float_step = 0.0
+        rows = {node._row for node in self.order}
+        self.only_floats = {row for row in rows if not value_is_formula(row)}
         self._at_rest: dict[tuple[Value, int], Any] = {}
 
     def predicts(self, other: Graph) -> bool:
@@ -97,15 +97,16 @@ class Graph:
 
     def slopes(self, leaf: Value) -> Slopes:
         """The slopes of J in a leaf."""
-        _, *moving = nodes_reached_from([leaf], self.order[-1], self.order)
+        _, *moving = nodes_reached_from([leaf], self.order)
         size = min(abs(self.data[leaf]), 1.0) or 1.0
         digits = 50 + int(math.log10(max(self.largest, 1.0)) - math.log10(size))
 
         def slope(h: Number, float_step: float) -> float:
-            self._float_step, moves = float_step, {leaf: h}
+            moves = {leaf: h}
             try:
                 for node in moving:
-                    moves[node] = self._move(node, [moves.get(x) for x in node.parents])
+                    of_operands = [moves.get(x) for x in node.parents]
+                    moves[node] = self._move(node, of_operands, float_step)
                 quotient = _MP.mpf(moves.get(self.order[-1], 0) / h)
             except (ArithmeticError, ValueError):
                 return math.nan
@@ -130,7 +131,7 @@ class Graph:
         is_known = error <= 1e-4 * max(abs(below), abs(above)) + 1e-10
         return Slopes(below, above, error if is_known else math.inf)
 
-    def _move(self, node: Value, moves: Sequence[Number | None]) -> Number:
+    def _move(self, node: Value, moves: Sequence[Number | None], float_step: float) -> Number:
         """How far a node moves when its operands move, from the numbers that reverse mode saw."""
         row, at = node._row, [self.data[parent] for parent in node.parents]
         if row not in self.only_floats:
@@ -143,7 +144,7 @@ class Graph:
         rise = 0
         for m, move in enumerate(moves):
             if move:  # to the side of the move, so that no step crosses a kink
-                h = self._float_step * (min(abs(at[m]), 1.0) or 1.0) * (1 if move > 0 else -1)
+                h = float_step * (min(abs(at[m]), 1.0) or 1.0) * (1 if move > 0 else -1)
                 near = ([*at[:m], at[m] + k * h, *at[m + 1 :]] for k in range(5))
                 values = (row.value(FLOATS, *operands) for operands in near)
                 terms = map(operator.mul, _FORWARD, values)
@@ -168,6 +169,7 @@ class Calls:
     def __init__(self, f: Callable[..., Value], xs: Iterable[SupportsFloat]) -> None:
         self.names, self.xs = named_numbers(f, xs)
         self.f, self.off, self.beside = f, set[int](), dict[int, list[Graph | None]]()
+        self.steps = [min(2.0**-20 * max(abs(x), 1.0), abs(x) / 4.0 or 1.0) for x in self.xs]
         self.graph = self._call({})
         if not math.isfinite(y := self.graph.value):
             raise ValueError(f"f is {y} at xs = {self.xs!r:.80}: there is no slope to check")
@@ -194,7 +196,6 @@ class Calls:
     def compare(self) -> None:
         """Call f right beside xs, where it may do something else, and at xs, where it must not."""
         here, states = self.graph, list[Any]()
-        self.steps = [min(2.0**-20 * max(abs(x), 1.0), abs(x) / 4.0 or 1.0) for x in self.xs]
         near = [self._beside({i: way * h for i, h in enumerate(self.steps)}) for way in (-1, 1)]
         if not all(graph and here.predicts(graph) for graph in [here, *near]):
             for i, h in enumerate(self.steps):
@@ -209,17 +210,19 @@ class Calls:
             if not is_same or states[0] != states[-1]:
                 raise ValueError(
                     f"f must give the same when it is called again; at xs = {self.xs!r:.60} it "
-                    "draws random numbers or changes something. Switch dropout off, or seed it in f"
+                    "draws random numbers or changes something. Switch off dropout, or set the "
+                    "seed inside f"
                 )
 
     def slopes(self, i: int) -> Slopes:
         """The slopes in the i-th argument; ValueError if f has no value on either side."""
-        here, name = self.graph, f"{self.names[i]} = {self.xs[i]}"
+        here = self.graph
         below, above, error = here.slopes(here.arguments[i])
         sides = [below, above]
         beside = self.beside.get(i, [here, here])
         if beside == [None, None] or math.isnan(below):
-            raise ValueError(f"f has no value beside {name}, so it has no slope")
+            at = f"{self.names[i]} = {self.xs[i]}"
+            raise ValueError(f"f has no value beside {at}, so it has no slope")
         for side, graph in enumerate(beside):
             if graph is None:
                 sides[side] = sides[1 - side]

@@ -79,7 +79,9 @@ def numeric_grad(f: Callable[..., Value], xs: Iterable[SupportsFloat]) -> list[f
     for name, found in zip(calls.names, gradient, strict=True):
         if not found.error <= 1e-6 * abs(found.numeric) + 1e-12 * calls.graph.largest:
             at = f"{name} at xs = {calls.xs!r:.60}"
-            raise ValueError(f"no slope of f in {at} can be measured: it jumps, or is too rough")
+            raise ValueError(
+                f"no slope of f in {at} can be measured: it jumps there, or rounding hides it"
+            )
     return [found.numeric for found in gradient]
 
 
@@ -88,9 +90,9 @@ class _Check:
 
     def __init__(self, calls: Calls, tolerance: float) -> None:
         self.calls, self.graph, self.tolerance = calls, calls.graph, tolerance
-        self.J, leaves = calls.graph.order[-1], calls.graph.arguments
-        self.gradient, self.moving = grad(self.J, leaves), nodes_reached_from(leaves, self.J)
-        self.notes, self.names = dict[str, None](), node_names(calls.graph.order)
+        order, leaves = calls.graph.order, calls.graph.arguments
+        self.gradient, self.moving = grad(order[-1], leaves), nodes_reached_from(leaves, order)
+        self.notes, self.names = dict[str, None](), node_names(order)
         self.kinks, self.unsure, self.faults = set[Value](), set[Value](), dict[Edge, str]()
         for node in self.moving:
             if not self.moving.keys().isdisjoint(node.parents):
@@ -103,14 +105,16 @@ class _Check:
         alone = Graph(operation(node._row)(*operands), operands)
         row, at, out = row_for(node, moving), [x.data for x in operands], alone.value
         for m, (x, slope) in enumerate(zip(at, row.partials(FLOATS, *at, out), strict=True)):
+            if not moving[m]:
+                continue
             found, size = alone.slopes(operands[m]), min(abs(x), 1.0) or 1.0
             allowed = self.tolerance * max(map(abs, (slope, *found[:2]))) + 4.0 * found.error
             allowed += 1e-40 * abs(out) / size
             # In floats, a term such as 1 + exp(x) inside of a function may hide as much as this.
             hidden = 1e-11 * max(1.0, abs(x), abs(out), abs(x * slope)) / size
             hidden *= node._row in alone.only_floats
-            off = found.distance(slope) if moving[m] else 0.0
-            if moving[m] and found.is_kink:
+            off = found.distance(slope)
+            if found.is_kink:
                 self.kinks.add(node)
             if allowed < off <= allowed + hidden:
                 self.unsure.add(node)
@@ -135,7 +139,7 @@ class _Check:
         calls, reverse, x = self.calls, self.gradient[i], self.calls.xs[i]
         if i in calls.off:
             return "off the graph", _OUTSIDE.format(x=calls.names[min(calls.off)])
-        moved = nodes_reached_from([self.graph.arguments[i]], self.J, self.graph.order)
+        moved = nodes_reached_from([self.graph.arguments[i]], self.graph.order)
         if wrong := [fault for edge, fault in self.faults.items() if edge.parent in moved]:
             return "DIFFERS", wrong[0]
         difference, size = found.distance(reverse), self.graph.largest / max(abs(x), 1.0)

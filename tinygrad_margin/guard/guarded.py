@@ -137,11 +137,10 @@ class Guarded(Node):
         name = ufunc.__name__
         operator = mistakes.NUMPY_OPERATORS.get(name, "")
         known = mistakes.NUMPY_COMPARISONS.get(name, operator and (operator, f"r{operator}"))
-        if name == "positive" and method == "__call__" and not options:
-            return self
         if method == "__call__" and not options and known:
             is_left = inputs[0] is self
-            found = getattr(self, f"__{known[not is_left]}__")(inputs[is_left])
+            others = inputs[1:] if is_left else inputs[:1]
+            found = getattr(self, f"__{known[not is_left]}__")(*others)
             return name == "not_equal" if found is NotImplemented else found
         asked = name if method == "__call__" else f"{name}.{method}"
         if method != "__call__" or options:

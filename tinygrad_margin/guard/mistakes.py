@@ -43,7 +43,7 @@ REFUSED = {
 NUMPY_OPERATORS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "power": "pow",
     "matmul": "matmul", "remainder": "mod", "floor_divide": "floordiv", "divmod": "divmod",
-    "bitwise_xor": "xor",
+    "bitwise_xor": "xor", "positive": "pos",
 }  # fmt: skip
 # The same for comparisons, with the Value on the left and on the right.
 NUMPY_COMPARISONS = {

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_margin import ops
 from tinygrad_margin.ops import FLOATS, Primitive
 from tinygrad_margin.primitive import partials_are_formulas, value_is_formula
 
@@ -26,18 +27,13 @@ class Arrays:
 
     exp, log, sqrt, sin, cos, tanh = np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh
     abs, maximum, pow = np.abs, np.maximum, np.power
+    sech2 = ops.Floats.sech2
 
     @staticmethod
     def sigmoid(a: Any) -> Any:
         """1 / (1 + e⁻ᵃ), with e to a negative power alone, which cannot overflow."""
         e = np.exp(-np.abs(a))
         return np.where(np.less(a, 0.0), e, 1.0) / (1.0 + e)
-
-    @staticmethod
-    def sech2(a: Any) -> Any:
-        """1 / cosh² a."""
-        e = np.exp(-2.0 * np.abs(a))
-        return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
     @staticmethod
     def xlogy(x: Any, y: Any) -> Any:

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tinygrad_margin import ops
 from tinygrad_margin.tape.arrays import ARRAYS, Floats, Function, Places
 
 # A function and its arguments. The last one is the array that it fills.
@@ -174,6 +175,7 @@ class _ResultMathematics:
     """The mathematics of Results. An operand that is the same for all items may be a float."""
 
     calls: Calls
+    sech2 = ops.Floats.sech2
 
     def __getattr__(self, name: str) -> Function:
         """exp, log, sqrt, sin, cos, tanh and abs are NumPy's."""
@@ -185,10 +187,6 @@ class _ResultMathematics:
 
     def sigmoid(self, a: Any) -> Any:
         return self.calls.call(filling(ARRAYS.sigmoid), a)
-
-    def sech2(self, a: Any) -> Any:
-        e = self.exp(self.abs(a) * -2.0)
-        return e * 4.0 / ((e + 1.0) * (e + 1.0))
 
     def pow(self, a: Any, b: Any) -> Any:
         if b in (0.0, 1.0, 2.0, 3.0):  # much faster than a power

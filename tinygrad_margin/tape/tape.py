@@ -3,8 +3,8 @@
 A tape keeps the graph as a list of operations (a Wengert list); it holds no Values. There are two
 ways to run it:
 
-- in levels (plan.py, program.py): NumPy computes many nodes with one call, and sums of products as
-  matrix products. Arrays run like this, and numbers if the graph is large and wide.
+- in levels (plan.py, compiled_program.py): NumPy computes many nodes with one call, and sums of
+  products as matrix products. Arrays run like this, and numbers if the graph is large and wide.
 - straight through (straight.py): node after node. Numbers run like this if the graph is small or
   narrow, and arrays if it is so long and narrow that it would take long to make a plan.
 
