@@ -151,9 +151,9 @@ MISTAKES = {
         ["backward() takes nothing; got retain_graph=True", "The graph is kept", "create_graph=True"]),
     "x.backward(1.0)": (lambda x, y: x.backward(1.0), TypeError, ["got 1.0", "∂J/∂J is 1"]),
     "maximum([x, y])": (
-        lambda x, y: maximum([x, y]), TypeError, ["got list", "functools.reduce(maximum, values)"]),
-    "minimum(x, y, 1)": (
-        lambda x, y: minimum(x, y, 1), TypeError, ["two operands; got 3", "functools.reduce(minimum"]),
+        lambda x, y: maximum([x, y]), TypeError, ["got list", "maximum(*values)"]),
+    "minimum(0, x=y)": (
+        lambda x, y: minimum(0, x=y), TypeError, ["two operands or more; got 0", "minimum(*values)"]),
     "maximum(x)": (lambda x, y: maximum(x), TypeError, ["got nothing"]),
     "Value()": (lambda x, y: Value(), TypeError, ["Value(data) takes a real number; got nothing"]),
     "topological_order([x, y])": (
@@ -281,7 +281,6 @@ def test_a_class_of_ones_own_may_use_such_names():
         x.value
 
 
-
 class Tensor:
     """As a framework's tensor of one number is: it has a dtype of its own, and is no number."""
 
@@ -367,7 +366,14 @@ def test_float_leaves_the_graph():
 def test_arrays_of_values():
     a, b = np.array([Value(1.0), Value(2.0)]), np.array([Value(3.0), Value(4.0)])
     assert (a.dtype, a.shape) == (object, (2,))
-    for product in (np.dot(a, b), a @ b, sum(a * b), np.sum(a * b), (a * b).sum(), a.dot([3.0, 4.0])):
+    for product in (
+        np.dot(a, b),
+        a @ b,
+        sum(a * b),
+        np.sum(a * b),
+        (a * b).sum(),
+        a.dot([3.0, 4.0]),
+    ):
         assert product.data == 11.0
     np.sum(a * b).backward()
     assert [v.grad for v in (*a, *b)] == [3.0, 4.0, 1.0, 2.0]
@@ -426,5 +432,7 @@ def test_a_class_of_ones_own_with_micrograds_signature_is_told():
         def __init__(self, data, _children=(), _op="", label=""):
             super().__init__(data, _children, _op, label)
 
-    with pytest.raises(TypeError, match=r"Value\(data, label\) takes a number and one text.*primitive"):
+    with pytest.raises(
+        TypeError, match=r"Value\(data, label\) takes a number and one text.*primitive"
+    ):
         MyValue(1.0)
