@@ -74,9 +74,7 @@ def test_the_reference_has_every_public_name_and_no_other():
     from tinygrad_margin import nn
 
     text = (ROOT / "docs" / "reference.md").read_text("utf-8")
-    assert sorted(re.findall(r"^### (\w+)$", text, re.M)) == sorted(
-        tinygrad_margin.__all__ + nn.__all__
-    )
+    assert sorted(re.findall(r"^### (\w+)$", text, re.M)) == sorted(tinygrad_margin.__all__ + nn.__all__)
     for name in tinygrad_margin.__all__ + nn.__all__:
         entry = text.split(f"\n### {name}\n")[1].split("\n### ")[0]
         assert re.match(rf"\n`{name}\b.*`\n\n\S", entry), name

@@ -307,12 +307,7 @@ def test_a_slope_too_large_for_a_float():
 
 
 def test_slopes_too_large_are_told_whatever_the_operation():
-    for build in (
-        lambda x: 1 / x,
-        lambda x: x**-1,
-        lambda x: 1e-170 / (x * x),
-        lambda x: 3 * x + 2 / x,
-    ):
+    for build in (lambda x: 1 / x, lambda x: x**-1, lambda x: 1e-170 / (x * x), lambda x: 3 * x + 2 / x):
         x, other = Value(1e-160, "x"), Value(2.0)
         J = build(x) * other
         x.grad = other.grad = 5.0
@@ -320,9 +315,7 @@ def test_slopes_too_large_are_told_whatever_the_operation():
             J.backward, lambda: grad(J, x), lambda: grad(J, x, create_graph=True),
             lambda: jvp(J, {x: 1.0}), lambda: explain(J, x), lambda: ReverseSweep(J).run(),
         ):  # fmt: skip
-            with pytest.raises(
-                OverflowError, match=r"^the slope of (/|\*\*) at .*1e-\d+.* is too large"
-            ):
+            with pytest.raises(OverflowError, match=r"^the slope of (/|\*\*) at .*1e-\d+.* is too large"):
                 fails()
         assert (x.grad, other.grad) == (5.0, 5.0)
         assert grad(J, other) == build(x).data  # nobody asks for the other one
@@ -452,9 +445,7 @@ print(used / len(topological_order(J)))
 
 def test_a_node_costs_at_most_150_bytes():
     # In a new process: each attribute that any Value ever had makes all later ones larger.
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
     assert float(done.stdout) <= 150
 
 

@@ -132,13 +132,7 @@ def test_sizes_and_inputs_of_every_kind():
     random.seed(1)
     for net in (MLP(np.int64(2), np.array([3, 1])), MLP(2, (3, 1)), MLP(2, iter([3, 1]))):
         x = [0.5, -1.0]
-        same = [
-            net(x),
-            net(tuple(x)),
-            net(np.array(x)),
-            net(list(map(Value, x))),
-            net(list(map(np.array, x))),
-        ]
+        same = [net(x), net(tuple(x)), net(np.array(x)), net(list(map(Value, x))), net(list(map(np.array, x)))]
         assert len({v.data for v in same}) == 1
 
 

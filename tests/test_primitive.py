@@ -54,7 +54,6 @@ def central(f, xs, i, h=1e-6):
     up, down = ([x + d * (j == i) for j, x in enumerate(xs)] for d in (h, -h))
     return (f(*map(Value, up)).data - f(*map(Value, down)).data) / (2 * h)
 
-
 @pytest.mark.parametrize("f", OWN, ids=lambda f: f.__name__)
 def test_the_gradient_agrees_with_central_differences(f):
     rng = random.Random(3)

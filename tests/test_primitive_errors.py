@@ -33,6 +33,7 @@ def test_what_is_no_operation_is_refused(given, kind, message):
         primitive(*given)
 
 
+
 @pytest.mark.parametrize(("operands", "message"), [
     ((), "^fma takes 3 operands; got 0$"),
     ((1.0, Value(2.0)), "^fma takes 3 operands; got 2$"),
@@ -173,13 +174,9 @@ def test_functions_of_values_are_not_there_for_plain_numbers(wrong, words):
         primitive("f", wrong, SLOPE)(x)
     x.grad = 3.0
     for arity in (1, 3):
-        J = primitive("f", lambda *xs: sum(xs), lambda *xs: (wrong(xs[0]),) * (len(xs) - 1))(
-            *[x] * arity
-        )
+        J = primitive("f", lambda *xs: sum(xs), lambda *xs: (wrong(xs[0]),) * (len(xs) - 1))(*[x] * arity)
         for sweep in (J.backward, lambda: grad(J, x), lambda: grad(J, x, create_graph=True)):
-            with pytest.raises(
-                TypeError, match=f"value and partials of f get plain numbers, {words}"
-            ):
+            with pytest.raises(TypeError, match=f"value and partials of f get plain numbers, {words}"):
                 sweep()
     assert x.grad == 3.0
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
@@ -196,18 +193,15 @@ def test_built_in_functions_take_what_their_partials_take():
     assert grad(sine(y), y) == math.cos(4.0)
 
 
+
 def test_partials_that_overflow_are_not_taken_for_a_large_slope():
     x = Value(-800.0, "x")
     J = primitive("sp", lambda x: math.log1p(math.exp(x)), lambda x, out: 1 / (1 + math.exp(-x)))(x)
     for ask in (J.backward, lambda: grad(J, x)):
-        with pytest.raises(
-            OverflowError, match=r"^partials of sp overflowed at x = -800\.0: math range"
-        ):
+        with pytest.raises(OverflowError, match=r"^partials of sp overflowed at x = -800\.0: math range"):
             ask()
     J = primitive("f", lambda x: 1.0, lambda x, out: math.inf)(x)
-    with pytest.raises(
-        OverflowError, match="^the slope of f at x = -800.0 is too large for a float"
-    ):
+    with pytest.raises(OverflowError, match="^the slope of f at x = -800.0 is too large for a float"):
         J.backward()
 
 

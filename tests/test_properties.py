@@ -58,9 +58,7 @@ def summary():
 @st.composite
 def graphs(draw, labels=st.just("")):
     """A root and its leaves: shared nodes, constants, ties; deep or wide as it comes."""
-    leaves = [
-        Value(x, f"x_{i}") for i, x in enumerate(draw(st.lists(NUMBERS, min_size=1, max_size=4)))
-    ]
+    leaves = [Value(x, f"x_{i}") for i, x in enumerate(draw(st.lists(NUMBERS, min_size=1, max_size=4)))]
     nodes = [*leaves]
     names = sorted(TABLE)
     for _ in range(draw(st.integers(1, 14))):
@@ -121,9 +119,7 @@ def slopes(J, leaves):
     assume(reverse is not None)
     size = scales(J)
     assume(all(math.isfinite(x) for x in (*reverse.values(), *size.values())))
-    return [reverse.get(leaf, 0.0) for leaf in leaves], [
-        size.get(leaf, 0.0) + 1e-9 for leaf in leaves
-    ]
+    return [reverse.get(leaf, 0.0) for leaf in leaves], [size.get(leaf, 0.0) + 1e-9 for leaf in leaves]
 
 
 def is_at_origin(J):
@@ -194,9 +190,7 @@ def test_the_tape(graph, data):
     xs = [np.full(items, leaf.data) for leaf in leaves]
     values, found = tape.value_and_grad(xs)
     assert np.allclose(values, J.data, rtol=1e-12, atol=1e-12)
-    noted(
-        "tape, arrays", J, max(apart([x[k] for x in found], reverse, sizes) for k in range(items))
-    )
+    noted("tape, arrays", J, max(apart([x[k] for x in found], reverse, sizes) for k in range(items)))
 
 
 @given(graphs())

@@ -19,10 +19,7 @@ def sech2(a):
 
 SLOPES = {  # the first and second derivative
     "tanh": (sech2, lambda a: -2 * mpmath.tanh(mpmath.mpf(a)) * sech2(a)),
-    "sigmoid": (
-        lambda a: sech2(a / 2) / 4,
-        lambda a: -mpmath.tanh(mpmath.mpf(a) / 2) * sech2(a / 2) / 4,
-    ),
+    "sigmoid": (lambda a: sech2(a / 2) / 4, lambda a: -mpmath.tanh(mpmath.mpf(a) / 2) * sech2(a / 2) / 4),
 }
 
 

@@ -89,9 +89,7 @@ def table(checkout: str | None = None) -> str:
     rows = ["| engine | a step | times as long as this engine's |", "|---|---|---|"]
     for name, own in times.items():
         ratios = sorted(x / y for x, y in zip(own, times["this engine"], strict=True))
-        spread = (
-            "" if math.isclose(ratios[0], ratios[-1]) else f" ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
+        spread = "" if math.isclose(ratios[0], ratios[-1]) else f" ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         rows.append(
             f"| {name} | {statistics.median(own):.0f} ms | **{statistics.median(ratios):.2f}**{spread} |"
         )

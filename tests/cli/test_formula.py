@@ -89,9 +89,7 @@ def test_an_endless_formula_is_refused(formula):
         evaluate(formula, {})
 
 
-@pytest.mark.parametrize(
-    "formula", ["-" * 9_999 + "1", "1**" * 3_000 + "1", "(-1**" * 199 + "1" + ")" * 199]
-)
+@pytest.mark.parametrize("formula", ["-" * 9_999 + "1", "1**" * 3_000 + "1", "(-1**" * 199 + "1" + ")" * 199])
 def test_a_formula_that_python_cannot_parse(formula):
     with pytest.raises(FormulaError, match="too long, or nested too deeply"):
         evaluate(formula, {})

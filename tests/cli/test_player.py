@@ -50,11 +50,7 @@ def test_the_demos_are_found():
         "01_margin_loss", "02_two_leaves", "03_shared_weights", "04_descent", "05_two_moons",
         "06_windows", "07_gradient_graph",
     ]  # fmt: skip
-    assert (
-        play.find_demo("02")
-        == play.find_demo("02_two_leaves")
-        == play.find_demo("02_two_leaves.py")
-    )
+    assert play.find_demo("02") == play.find_demo("02_two_leaves") == play.find_demo("02_two_leaves.py")
     assert play.find_demo(str(DEMOS["01_margin_loss"])) == DEMOS["01_margin_loss"]
     for name in ("", "0", "99", "nonsense", "x.py", "tests"):
         with pytest.raises(ValueError, match="01_margin_loss"):

@@ -281,6 +281,7 @@ def test_a_class_of_ones_own_may_use_such_names():
         x.value
 
 
+
 class Tensor:
     """As a framework's tensor of one number is: it has a dtype of its own, and is no number."""
 
@@ -366,14 +367,7 @@ def test_float_leaves_the_graph():
 def test_arrays_of_values():
     a, b = np.array([Value(1.0), Value(2.0)]), np.array([Value(3.0), Value(4.0)])
     assert (a.dtype, a.shape) == (object, (2,))
-    for product in (
-        np.dot(a, b),
-        a @ b,
-        sum(a * b),
-        np.sum(a * b),
-        (a * b).sum(),
-        a.dot([3.0, 4.0]),
-    ):
+    for product in (np.dot(a, b), a @ b, sum(a * b), np.sum(a * b), (a * b).sum(), a.dot([3.0, 4.0])):
         assert product.data == 11.0
     np.sum(a * b).backward()
     assert [v.grad for v in (*a, *b)] == [3.0, 4.0, 1.0, 2.0]
@@ -432,7 +426,5 @@ def test_a_class_of_ones_own_with_micrograds_signature_is_told():
         def __init__(self, data, _children=(), _op="", label=""):
             super().__init__(data, _children, _op, label)
 
-    with pytest.raises(
-        TypeError, match=r"Value\(data, label\) takes a number and one text.*primitive"
-    ):
+    with pytest.raises(TypeError, match=r"Value\(data, label\) takes a number and one text.*primitive"):
         MyValue(1.0)

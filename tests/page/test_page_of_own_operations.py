@@ -26,11 +26,7 @@ from tinygrad_margin.views.boxes_and_arrows import Progress
 @pytest.mark.parametrize("f", ONLY_FLOATS, ids=lambda f: f.__name__)
 def test_what_a_browser_cannot_compute_is_refused_by_name(f, tmp_path):
     J = f(*[Value(0.5, f"x_{i}") for i in range(ONLY_FLOATS[f])])
-    why = (
-        "compares its operands"
-        if f in (CLAMP, LOGADDEXP)
-        else "calls something else, such as a function of math"
-    )
+    why = "compares its operands" if f in (CLAMP, LOGADDEXP) else "calls something else, such as a function of math"
     message = rf"cannot show {f.__name__}.*but its value {why}.*\+ - \* / \*\* alone.*or use draw"
     with pytest.raises(TypeError, match=message) as told:
         page(J, tmp_path / "x.html")

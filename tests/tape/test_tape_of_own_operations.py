@@ -180,5 +180,9 @@ def test_a_tape_is_pickled_where_the_functions_have_names():
         pickle.PicklingError, match="softplus cannot be pickled.*write them with def"
     ):
         pickle.dumps(Tape(SOFTPLUS(x), [x]))
-    assert copy.deepcopy(SOFTPLUS(x)._row) is SOFTPLUS(x)._row is copy.copy(SOFTPLUS(x)._row)
+    assert (
+        copy.deepcopy(SOFTPLUS(x)._row)
+        is SOFTPLUS(x)._row
+        is copy.copy(SOFTPLUS(x)._row)
+    )
     assert copy.deepcopy(Tape(SOFTPLUS(x), [x])).value([0.0]) == math.log(2.0)

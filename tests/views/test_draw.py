@@ -155,9 +155,7 @@ def test_without_gradients_no_slope_is_asked_for():
 def test_beside_takes_captions():
     x = Value(1.0, "x")
     for wrong in ([x, x], x, "x", None):
-        with pytest.raises(
-            TypeError, match=r"^beside\(graphs\) takes a mapping from captions to roots"
-        ):
+        with pytest.raises(TypeError, match=r"^beside\(graphs\) takes a mapping from captions to roots"):
             beside(wrong)
 
 
@@ -401,11 +399,7 @@ def test_a_line_of_a_box_is_one_text_in_the_middle_whatever_the_font(tmp_path):
     root = ET.fromstring(draw(margin(s=3.0)).pipe("svg"))
     node = next(g for g in root.iter(f"{SVG}g") if "".join(g.itertext()).strip().startswith("n6"))
     lines = node.findall(f"{SVG}text")
-    assert ["".join(line.itertext()).strip() for line in lines] == [
-        "J = max(z, 0)",
-        "0",
-        "∂J/∂J = 1",
-    ]
+    assert ["".join(line.itertext()).strip() for line in lines] == ["J = max(z, 0)", "0", "∂J/∂J = 1"]
     outline = re.findall(r"(-?[\d.]+),", node.find(f"{SVG}path").get("d"))
     middle = (min(map(float, outline)) + max(map(float, outline))) / 2
     for line in lines:
@@ -420,7 +414,5 @@ def test_boxes_of_ones_own_keep_the_places_that_graphviz_gave_them():
     picture = draw(margin())
     picture.node("mine", label="<<table><tr><td>left</td><td>right</td></tr></table>>")
     text = picture.pipe("svg", encoding="utf-8")
-    left, right = (
-        re.search(rf'<text[^>]* x="([\d.]+)"[^>]*>{word}<', text) for word in ("left", "right")
-    )
+    left, right = (re.search(rf'<text[^>]* x="([\d.]+)"[^>]*>{word}<', text) for word in ("left", "right"))
     assert float(left[1]) < float(right[1])
