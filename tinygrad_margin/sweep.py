@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.engine import Value, topological_order, with_gradient
 from tinygrad_margin.fast_engine import add_gradients
 from tinygrad_margin.guard import as_node
 from tinygrad_margin.views.boxes_and_arrows import Progress
@@ -47,7 +47,7 @@ class ReverseSweep(Iterator[Step]):
 
     def __init__(self, J: Value) -> None:
         order = topological_order(as_node(J, "ReverseSweep(J)"))
-        self._names = node_names(order)
+        self._names, self._reached = node_names(order), set(with_gradient(order))
         self._order = order[::-1]
         self._done: list[Step] = []
         self._before: list[list[float]] = []  # of each step, its operands' totals before it
@@ -89,7 +89,7 @@ class ReverseSweep(Iterator[Step]):
             raise StopIteration(f"all {len(self)} steps are done; back() or rewind() goes back")
         node = self._order[self.position]
         before = [self._totals[parent] for parent in node.parents]
-        self._done.append(take_step(node, self._totals, self._names))
+        self._done.append(take_step(node, self._totals, self._names, self._reached))
         self._before.append(before)
         return self._done[-1]
 

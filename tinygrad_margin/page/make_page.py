@@ -38,10 +38,10 @@ from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
 from tinygrad_margin.views.notation import typeset
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
-from tinygrad_margin.views.sweep_sentences import step_words
+from tinygrad_margin.views.sweep_sentences import NOT_ASKED, step_words
 
 _ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
-           "slopeTooLarge": SLOPE_TOO_LARGE}  # fmt: skip
+           "slopeTooLarge": SLOPE_TOO_LARGE, "notAsked": NOT_ASKED}  # fmt: skip
 _PHONE = 60  # nodes; a larger graph does not fit on a phone in any direction
 
 

@@ -3,20 +3,25 @@
 >>> from tinygrad_margin import Value
 >>> a = Value(3.0, "a")
 >>> J = -a
->>> print(take_step(J, {a: 0.0, J: 1.0}, {a: "a", J: "J"}))
+>>> print(take_step(J, {a: 0.0, J: 1.0}, {a: "a", J: "J"}, {a, J}))
 J = −a:
   ∂J/∂a += ∂J/∂J · ∂J/∂a = 1 · (−1) = −1
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tinygrad_margin.engine import Value, local_derivatives
+from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, reason
 from tinygrad_margin.views.notation import format_operation, glyph, number
+
+NOT_ASKED = "(no gradient arrives here, so there need not be a slope)"
 
 
 class Contribution(NamedTuple):
@@ -48,22 +53,36 @@ class Step:
             if rule:
                 factors = format_operation("*", [number(self.upstream), number(derivative)])
                 line = f"  {rule} = {factors.replace(glyph('*'), '·')} = {number(product)}"
+                if math.isnan(derivative) and product == 0.0:
+                    line = f"  {rule} = 0 {NOT_ASKED}"
                 lines.append(line if total == product else f"{line}, in all {number(total)}")
         because = reason(self.node, self.names)
         return "\n".join([*lines, f"  {because}"] if because else lines)
 
 
-def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) -> Step:
+def take_step(
+    node: Value, totals: dict[Value, float], names: dict[Value, str], reached: Container[Value]
+) -> Step:
     """Pass a node's gradient on to its operands: add to their totals.
 
-    If a local derivative raises SlopeError or OverflowError, no total has changed.
+    If gradient has ``reached`` the node and a local derivative raises SlopeError or OverflowError,
+    no total has changed. If it has not, nothing is passed on, and the slopes need not exist.
     """
     upstream, contributions = totals[node], []
-    for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
-        product = upstream * derivative
+    derivatives = local_derivatives(node) if node in reached else slopes_or_nan(node)
+    for parent, derivative in zip(node.parents, derivatives, strict=True):
+        product = upstream * derivative if node in reached else 0.0
         totals[parent] += product
         contributions.append(Contribution(parent, derivative, product, totals[parent]))
     return Step(node, upstream, tuple(contributions), names)
+
+
+def slopes_or_nan(node: Value) -> tuple[float, ...]:
+    """The local derivatives of a node; nan for each if one of them does not exist."""
+    try:
+        return local_derivatives(node)
+    except (SlopeError, OverflowError):
+        return (math.nan,) * len(node.parents)
 
 
 def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
