@@ -95,6 +95,7 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "x"), "x has no value: give x=NUMBER"),
         (("draw", "x", "x=1", "y=2"), "y has a value but is not in the formula"),
         (("draw", "x", "x=abc"), "'x=abc' is not of the form NAME=NUMBER"),
+        (("draw", "x", "x=1", "=2"), "'=2' is not of the form NAME=NUMBER"),
         (("draw", "x", "x=nan"), "'x=nan' is not .* with a finite number"),
         (("draw", "x", "x=-inf"), "with a finite number"),
         (("draw", "x", "x=1", "x=2"), "x is given more than once"),

@@ -187,7 +187,7 @@ def _assignment(text: str) -> tuple[str, float]:
     """NAME=NUMBER."""
     name, _, number = text.partition("=")
     with suppress(ValueError):
-        if math.isfinite(value := float(number)):
+        if name.strip() and math.isfinite(value := float(number.replace("−", "-"))):
             return name.strip(), value
     message = f"{text.strip()!r:.60} is not of the form NAME=NUMBER, with a finite number"
     raise argparse.ArgumentTypeError(message)
