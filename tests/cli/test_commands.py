@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +142,21 @@ def test_draw(capsys, folder):
     assert run(capsys, "draw", "x * J", "x=2", "J=-1e-3", "-o", "p.png")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "J"),
+    [(("-o*2", "o=1"), "−2"), (("-out + 1", "out=3"), "−2"), (("--(x)", "x=3"), "3"), (("-\nx", "x=1"), "−1"),
+     (("x²", "x=−3"), "9"), (("x_1 × 2", "x_1=1e−2"), "0.02"), (("-h**2", "h=2"), "−4")],
+)  # fmt: skip
+def test_a_minus_is_no_option_and_what_is_printed_may_be_typed(capsys, folder, words, J):
+    assert run(capsys, "draw", *words, "-o", "-x.svg")[1].startswith(f"J = {J}\n")
+    assert os.listdir(folder) == ["-x.svg"]
+
+
+def test_a_formula_alone_is_required(capsys):
+    assert complaint(capsys, "draw").endswith("required: EXPRESSION\n")
+    assert run(capsys, "draw", "1")[0] == 0
+
+
 def test_what_the_machine_refuses_is_status_1(capsys, folder):
     assert "folder" in complaint(capsys, "draw", "1", "-o", "nowhere/x.svg", status=1)
     (folder / "file").write_text("")
@@ -206,10 +222,48 @@ def test_a_terminal_without_unicode(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell")
-def test_a_reader_that_has_seen_enough(folder):
-    command = f"{sys.executable} -m tinygrad_margin --help | true"
+@pytest.mark.parametrize(
+    ("words", "unbuffered", "status"),
+    [("--help", "", 0), ("demo 01", "", 0), ("demo 01", "1", 0), ("step x*x x=1", "", 0), ("draw x x=1", "1", 0),
+     ("draw", "", 2), ("draw log(x) x=-1", "", 2)],
+)  # fmt: skip
+def test_a_reader_that_has_seen_enough(folder, words, unbuffered, status):
+    """As with ``| head -1``: no traceback; with ``2>&1`` too, the status says that something is wrong."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    error = subprocess.PIPE if status == 0 else writing
+    done = subprocess.run([sys.executable, "-m", "tinygrad_margin", *words.split()], stdout=writing, stderr=error,
+                          env={**os.environ, "PYTHONUNBUFFERED": unbuffered})  # fmt: skip
+    os.close(writing)
+    assert done.returncode in (status, 120 if status else 0)  # 120: Python's own, for a stderr that nobody reads
+    assert not done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a named pipe")
+@pytest.mark.parametrize("words", [("draw", "x", "x=1"), ("page", "x", "x=1"), ("animate", "x", "x=1")])
+def test_a_file_that_is_a_pipe_nobody_reads(capsys, folder, monkeypatch, words):
+    name = {"page": "p.html"}.get(words[0], "p.svg")
+    os.mkfifo(name)
+
+    def close_and_write(path, data, write=Path.write_bytes):
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(path, "wb", buffering=0) as pipe:
+            os.close(reader)
+            pipe.write(data)
+
+    monkeypatch.setattr(Path, "write_bytes", close_and_write)
+    said = complaint(capsys, *words, "-o", name, status=1)
+    assert "Broken pipe; whoever reads from this pipe has gone" in said
+    assert name in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["step 'x*x' x=2", "demo 01", "demo 05", "draw x x=1"])
+def test_streams_that_are_closed(folder, closed, words):
+    command = f"{sys.executable} -m tinygrad_margin {words} {closed}"
     done = subprocess.run(["sh", "-c", command], capture_output=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_an_interrupt_is_no_traceback(capsys, monkeypatch):

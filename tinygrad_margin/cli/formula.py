@@ -6,8 +6,8 @@
     (1.2, 'max')
 
 A formula may hold numbers, names, ``+ - * / **``, parentheses and the functions of the table: abs,
-cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. What a page or a picture writes is read too:
-``×``, ``·``, ``−``, ``^`` and ``x²``. It is never run as Python code.
+cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. What pictures and books write
+is read too: ``×``, ``·``, ``−``, ``^`` and ``x²``. It is never run as Python code.
 """
 
 import ast
@@ -36,10 +36,8 @@ _TOKEN = re.compile(
     rf"|(?P<call>{_START}{_REST}(?=\s*\())|(?P<name>{_START}{_REST})|(?P<power>⁻?[¹²³⁰⁴-⁹]+)"
     r"|(?P<sign>\*\*|[-+*/(),^×·⋅∗−–÷])|(?P<end>\Z)|(?P<comparison>[=<>!]=|[<>])|(?P<unknown>.))"
 )
-# In print, and in what Python parses.
-_PLAIN = str.maketrans({"^": "**", "÷": "/", **dict.fromkeys("×·⋅∗", "*"),
-                        **dict.fromkeys("−–⁻", "-"),
-                        **{superscript: str(i) for i, superscript in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}})  # fmt: skip
+# From print to what Python parses.
+_PLAIN = str.maketrans("×·⋅∗−–⁻÷⁰¹²³⁴⁵⁶⁷⁸⁹", "****---/0123456789") | {ord("^"): "**"}
 _HINTS = {"ⁿ": "a power is written **", "√": "a root is written sqrt(…)", "|": "use abs(…)",
           "[": "use parentheses", "{": "use parentheses", "=": "a formula has no ="}  # fmt: skip
 # Python parses "1  +  x  " in place of "0.5+lambda": any name will do, and columns tell tokens.
