@@ -49,6 +49,11 @@ def test_functions_are_those_of_the_table():
     assert evaluate("log(x)", {"x": 2.0}).data == math.log(2.0)
 
 
+def test_max_and_min_of_many():
+    J = evaluate("max(x, 2, min(3, x, 5) + y) - max(1, 2)", {"x": 4.0, "y": 1.5})
+    assert (J.data, [len(node.parents) for node in topological_order(J) if node.parents]) == (2.5, [3, 2, 3, 2, 2])
+
+
 def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
     J = evaluate("0 + x * x", {"x": 3.0})
     assert [node.op for node in topological_order(J)] == ["", "", "*", "+"]
@@ -61,7 +66,7 @@ def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
     ("formula", "where", "words"),
     [
         ("", 1, "expected a number"), ("1 +", 4, "expected a number"), ("(1", 1, "never closed"),
-        ("1)", 2, "unmatched"), ("max(1)", 1, "max takes 2 operands; got 1"),
+        ("1)", 2, "unmatched"), ("max(1)", 1, "max takes 2 operands or more; got 1"),
         ("exp(1, 2)", 1, "exp takes 1 operand; got 2"), ("maximum(1, 2)", 1, "there are .*max"),
         ("x.y", 2, "no such character"), ("__import__('os')", 1, "no such function"),
         ("xⁿ", 2, r"\*\*"), ("√x", 1, r"sqrt\(…\): >>>√<<<x"), ("exp", 1, "exp is a function"),

@@ -16,7 +16,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 
-from tinygrad_margin.engine import OPERATIONS, Value, constant
+from tinygrad_margin.engine import OPERATIONS, Value, constant, maximum, minimum
 from tinygrad_margin.guard import one_line
 from tinygrad_margin.ops import TABLE
 
@@ -25,6 +25,7 @@ MAX_LENGTH = 10_000
 FUNCTIONS: dict[str, tuple[int, Callable[..., Value]]] = {
     row.name: (row.arity, OPERATIONS[row.name]) for row in TABLE.values() if row.name == row.symbol
 }
+_OF_MANY = {"max": maximum, "min": minimum}  # of two operands or more
 _OPERATORS: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Pow: operator.pow,
@@ -83,10 +84,12 @@ def evaluate(formula: str, values: Mapping[str, float]) -> Value:
             case ast.BinOp():
                 nodes[tree] = _OPERATORS[type(tree.op)](nodes[tree.left], nodes[tree.right])
             case ast.Call():
-                arity, function = FUNCTIONS[token["call"]]
-                if len(tree.args) != arity:
-                    takes = f"{token['call']} takes {arity} operand{'s' * (arity > 1)}"
-                    raise _error(token, f"{takes}; got {len(tree.args)}")
+                name, given = token["call"], len(tree.args)
+                arity, function = FUNCTIONS[name]
+                if given != arity and not (given > arity and name in _OF_MANY):
+                    takes = f"{name} takes {arity} operand{'s' * (arity > 1)}"
+                    raise _error(token, f"{takes}{' or more' * (name in _OF_MANY)}; got {given}")
+                function = _OF_MANY.get(name, function)
                 nodes[tree] = function(*[nodes[operand] for operand in tree.args])
             case ast.Tuple():
                 raise _error(token, "only the operands of a function are separated by commas")
