@@ -77,7 +77,7 @@ def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
         ("(" * 300 + "x" + ")" * 300, 201, "too many nested parentheses"),
         ("x, x", 1, "commas"), ("(x, x)", 1, "commas"), ("max((x, x))", 5, "commas"), ("()", 2, "expected a number"),
         ("max(x)(x)", 7, "expected an operator"), ("max(*x)", 5, "expected a number"), ("max(x=x)", 6, "has no ="),
-        ("x²x", 3, r"such as \*"), ("x²^3", 3, "parentheses"), ("x**²", 4, "expected a number"), ("½x", 1, "no such"), ("|x|", 1, r"abs\(…\)"),
+        ("x²x", 3, r"such as \*"), ("x²^3", 3, "parentheses"), ("x² ³", 4, "parentheses"), ("x²⁻¹", 3, "parentheses"), ("x**²", 4, "expected a number"), ("½x", 1, "no such"), ("|x|", 1, r"abs\(…\)"),
         ("W_{12}", 3, "parentheses"), ("softpluss(x)", 1, r">>>softpluss<<<\(x\)"), ("1_000", 2, "expected an operator"), ("0x10", 2, "expected an operator"),
         ("1j", 2, "expected an operator"), ("x < x", 3, "cannot compare"), ("x == 2", 3, "cannot compare: x >>>==<<< 2"), ("x # x", 3, "no such character"),
         ("max(x, x", 4, "never closed"), ("1 + max (x, (2)", 9, "never closed"), ("x:=x", 2, "no such character"), ("lambda: x", 7, "no such character"), ("lambda", 1, "lambda has no value"),

@@ -6,8 +6,9 @@
     (1.2, 'max')
 
 A formula may hold numbers, names, ``+ - * / **``, parentheses and the functions of the table: abs,
-cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. What pictures and books write
-is read too: ``×``, ``·``, ``−``, ``^`` and ``x²``. It is never run as Python code.
+cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. max and
+min take two operands or more. What pictures and books write is read too: ``×``, ``·``, ``−``, ``^``
+and ``x²``. A formula is never run as Python code.
 """
 
 import ast
@@ -25,7 +26,7 @@ MAX_LENGTH = 10_000
 FUNCTIONS: dict[str, tuple[int, Callable[..., Value]]] = {
     row.name: (row.arity, OPERATIONS[row.name]) for row in TABLE.values() if row.name == row.symbol
 }
-_OF_MANY = {"max": maximum, "min": minimum}  # of two operands or more
+_OF_MANY: dict[str, Callable[..., Value]] = {"max": maximum, "min": minimum}
 _OPERATORS: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Pow: operator.pow,
@@ -115,8 +116,8 @@ def _tokens(formula: str) -> list[re.Match[str]]:
             raise _error(token, "a formula cannot compare")
         if kind == "unknown":
             raise _error(token, _HINTS.get(text, "a formula has no such character"))
-        if tokens and tokens[-1]["power"] and _plain(token) == "**":
-            raise _error(token, "use parentheses: (x²)**3 or x**(2**3)")
+        if tokens and tokens[-1]["power"] and (kind == "power" or _plain(token) == "**"):
+            raise _error(token, "a power of a power: use parentheses, (x²)³ or x**(2**3)")
         if after_operand and opens:
             raise _error(token, "expected an operator, such as *, or the end")
         if not after_operand and not opens and _plain(token) not in ("+", "-"):
