@@ -116,7 +116,7 @@ function boxed(x) {
   if (!Number.isFinite(x)) return "";
   let [text, precision] = [String(x), 16];
   while (text.length > 9 && precision > 3) text = String(Number(x.toPrecision(--precision)));
-  return text;
+  return Number.isFinite(Number(text)) ? text : String(x);  // the largest numbers round to infinity
 }
 
 const inParentheses = (term) => (term.startsWith("−") ? `(${term})` : term);
