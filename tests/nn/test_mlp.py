@@ -114,7 +114,13 @@ def test_bad_input(bad):
     (lambda: MLP(0, [1]), ValueError, "nin, the number of inputs, is 1 or more; got 0"),
     (lambda: Layer(2, 0), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
     (lambda: Neuron(-1), ValueError, "nin, the number of inputs, is 1 or more; got -1"),
-    (lambda: Neuron(2, nonlin="tanh"), TypeError, r"nonlin is True.*got 'tanh'.*neuron\(x\)\.tanh\(\)"),
+    (lambda: Neuron(2, "tanh"), TypeError, r"nonlin is True.*nonlin='tanh'; got 'tanh'"),
+    (lambda: Neuron(2, False, nonlin="tanh"), TypeError, "got 'tanh'"),
+    (lambda: MLP(2, [1], activation="tanh"), TypeError, "nonlin is True.*got activation='tanh'"),
+    (lambda: Layer(2, 3, nonlin="gelu"), ValueError, "one of exp, .*sigmoid.*; got 'gelu'"),
+    (lambda: MLP(2, [3, 1], nonlin="max"), ValueError, "one of exp, .*; got 'max'"),
+    (lambda: MLP(2, [3, 1], nonlin=None), TypeError, "nonlin is True.*got None"),
+    (lambda: MLP(2, [3, 1], seed="a"), TypeError, "seed is an int.*got str 'a'"),
     (lambda: Neuron(2, nonlin=Value.tanh), TypeError, "nonlin is True"),
     (lambda: MLP(2, [1])([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"list of lists.*\[model\(x\) for x in X\]"),
     (lambda: MLP(2, [1])(np.ones((5, 2))), TypeError, "list of lists"),
@@ -132,7 +138,13 @@ def test_sizes_and_inputs_of_every_kind():
     random.seed(1)
     for net in (MLP(np.int64(2), np.array([3, 1])), MLP(2, (3, 1)), MLP(2, iter([3, 1]))):
         x = [0.5, -1.0]
-        same = [net(x), net(tuple(x)), net(np.array(x)), net(list(map(Value, x))), net(list(map(np.array, x)))]
+        same = [
+            net(x),
+            net(tuple(x)),
+            net(np.array(x)),
+            net(list(map(Value, x))),
+            net(list(map(np.array, x))),
+        ]
         assert len({v.data for v in same}) == 1
 
 
