@@ -22,7 +22,7 @@ from tinygrad_margin import (
 from tinygrad_margin.where import where
 
 
-@pytest.mark.parametrize("condition", [True, False, np.bool_(True), np.float64(2) < 1, np.array(True), 1.0 < 2])
+@pytest.mark.parametrize("condition", [True, False, np.bool_(True), np.float64(2) < 1, np.array(True)])
 def test_only_the_branch_taken_is_in_the_graph(condition):
     a, b = Value(2.0, "a"), Value(5.0, "b")
     J = where(condition, a * a, b * b)

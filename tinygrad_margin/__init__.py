@@ -8,7 +8,7 @@
 (-1.0, 1.0)
 """
 
-from tinygrad_margin.calculus import grad, hessian, jvp
+from tinygrad_margin.calculus import KinkWarning, grad, hessian, jvp
 from tinygrad_margin.check import gradcheck, numeric_grad
 from tinygrad_margin.engine import Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
@@ -26,12 +26,14 @@ from tinygrad_margin.losses import (
 )
 from tinygrad_margin.page import page
 from tinygrad_margin.primitive import primitive
+from tinygrad_margin.recompute import recompute
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.tape import Tape
 from tinygrad_margin.views import animate, beside, draw
 from tinygrad_margin.where import where
 
 __all__ = [
+    "KinkWarning",
     "ReverseSweep",
     "SlopeError",
     "Tape",
@@ -58,6 +60,7 @@ __all__ = [
     "page",
     "paths",
     "primitive",
+    "recompute",
     "softmax",
     "squared_error",
     "topological_order",

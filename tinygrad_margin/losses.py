@@ -17,23 +17,29 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from functools import reduce
+from functools import cache, reduce
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 from tinygrad_margin.engine import Operand, Value, constant, make_node, maximum
 from tinygrad_margin.guard import as_number, one_line, typed, usage
-from tinygrad_margin.guard.copying import ROWS
-from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.many import RowOfMany
+from tinygrad_margin.ops import FLOATS
 
-# A row of its own, and no max: at a tie it has no kink, because no gradient passes anyway.
-LARGEST = Primitive(
-    "largest", "largest", None, lambda m, *xs: reduce(m.maximum, xs),
-    lambda m, *xs: (0.0,) * (len(xs) - 1),
-    explanation="it only keeps e to a power from overflowing: what it takes away here is given "
-    "back there, so no gradient has to pass",
-)  # fmt: skip
-ROWS[LARGEST.name] = LARGEST
 _ONE_LIST = "{name} takes one list of Values or numbers, {name}([a, b]); got {got}"
+
+
+@cache
+def largest_of(count: int) -> RowOfMany:
+    """The largest of so many operands, for a loss that does not depend on it: no gradient passes.
+
+    So it has no kink at a tie, as a max would have.
+    """
+    return RowOfMany(
+        f"largest_of_{count}", "largest", count, lambda m, *xs: reduce(m.maximum, xs),
+        (0.0,) * count, made_by=(largest_of, (count,)),
+        explanation="it only keeps e to a power from overflowing: what it takes away is given back "
+        "later, so no gradient has to pass",
+    )  # fmt: skip
 
 
 def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
@@ -268,12 +274,13 @@ def _exponentials(scores: list[Value], what: str) -> _Exponentials:
     """The graph of Σ e^(s_j − c)."""
     if not scores:
         raise ValueError(f"{what} needs at least one score; got none")
-    top = LARGEST.value(FLOATS, *(s_j.data for s_j in scores))
+    row = largest_of(len(scores))
+    top = row.value(FLOATS, *(s_j.data for s_j in scores))
     if math.isinf(top):
         given = ", ".join(f"{s_j.data}" for s_j in scores[:5])
         needs = "a score above -inf, which is a mask" if top < 0.0 else "scores below inf"
         raise ValueError(f"{what} needs {needs}; got {one_line(given, 60)}")
-    c = make_node(LARGEST, scores, top)
+    c = make_node(row, scores, top)
     shifted = [s_j - c for s_j in scores]
     powers = [z_j.exp() for z_j in shifted]
     return _Exponentials(scores, c, shifted, powers, sum(powers[1:], powers[0]))

@@ -7,6 +7,7 @@ from tinygrad_margin import Value, draw, grad, topological_order
 from tinygrad_margin.nn import MLP, Layer, Neuron, WindowScorer
 from tinygrad_margin.ops import FLOATS, TABLE
 
+
 @pytest.mark.parametrize("bad", [
     lambda: WindowScorer(3, 2)([1.0, 2.0]), lambda: WindowScorer(3, 2)([1.0] * 4),
     lambda: WindowScorer(0, 2), lambda: WindowScorer(2, 2, f="gelu"), lambda: Neuron(2)([1.0]),

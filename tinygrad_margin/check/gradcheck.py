@@ -14,7 +14,7 @@ from tinygrad_margin.calculus import grad, row_for
 from tinygrad_margin.check.differences import Calls, Graph, Slopes
 from tinygrad_margin.engine import Value, operation
 from tinygrad_margin.graph import Edge, nodes_reached_from
-from tinygrad_margin.losses import LARGEST
+from tinygrad_margin.losses import largest_of
 from tinygrad_margin.ops import FLOATS
 from tinygrad_margin.views.check_table import CheckedSlope, GradientCheck
 from tinygrad_margin.views.names import node_formula, node_names
@@ -96,9 +96,9 @@ class _Check:
         self.notes, self.names = dict[str, None](), node_names(order)
         self.kinks, self.unsure, self.faults = set[Value](), set[Value](), dict[Edge, str]()
         for node in self.moving:
-            # LARGEST alone has a slope that it does not declare; and −inf, a mask, has none.
-            is_special = node._row is LARGEST or math.isinf(node.data)
-            if not (is_special or self.moving.keys().isdisjoint(node.parents)):
+            # By itself, largest has slopes that it does not pass on; and −inf, a mask, has none.
+            is_largest = node._row is largest_of(len(node.parents))
+            if not (is_largest or math.isinf(node.data) or self.moving.keys().isdisjoint(node.parents)):
                 self.check_operation(node)
 
     def check_operation(self, node: Value) -> None:
