@@ -97,8 +97,8 @@ class _Check:
         self.kinks, self.unsure, self.faults = set[Value](), set[Value](), dict[Edge, str]()
         for node in self.moving:
             # By itself, largest has slopes that it does not pass on; and −inf, a mask, has none.
-            is_largest = node._row is largest_of(len(node.parents))
-            if not (is_largest or math.isinf(node.data) or self.moving.keys().isdisjoint(node.parents)):
+            is_skipped = node._row is largest_of(len(node.parents)) or math.isinf(node.data)
+            if not (is_skipped or self.moving.keys().isdisjoint(node.parents)):
                 self.check_operation(node)
 
     def check_operation(self, node: Value) -> None:
