@@ -17,29 +17,14 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from functools import cache, reduce
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 from tinygrad_margin.engine import Operand, Value, constant, make_node, maximum
 from tinygrad_margin.guard import as_number, one_line, typed, usage
-from tinygrad_margin.many import RowOfMany
+from tinygrad_margin.many import largest_of
 from tinygrad_margin.ops import FLOATS
 
 _ONE_LIST = "{name} takes one list of Values or numbers, {name}([a, b]); got {got}"
-
-
-@cache
-def largest_of(count: int) -> RowOfMany:
-    """The largest of so many operands, for a loss that does not depend on it: no gradient passes.
-
-    So it has no kink at a tie, as a max would have.
-    """
-    return RowOfMany(
-        f"largest_of_{count}", "largest", count, lambda m, *xs: reduce(m.maximum, xs),
-        (0.0,) * count, made_by=(largest_of, (count,)),
-        explanation="it only keeps e to a power from overflowing: what it takes away is given back "
-        "later, so no gradient has to pass",
-    )  # fmt: skip
 
 
 def margin_loss(s: Operand, s_c: Operand, delta: Operand = 1.0) -> Value:
@@ -137,7 +122,7 @@ def softmax(values: Iterable[Operand]) -> list[Value]:
         ValueError: there is no score, all are −inf, or one is inf.
 
     Example:
-        >>> [p.data for p in softmax([Value(0.0), 0.0, -math.inf])]
+        >>> [p.data for p in softmax([Value(0.0), 0.0, float("-inf")])]
         [0.5, 0.5, 0.0]
     """
     parts = _exponentials(_scores(values, "softmax"), "softmax")

@@ -40,6 +40,20 @@ def min_of(count: int) -> RowOfMany:
     return _extreme(min_of, count, "min", "smallest", lambda x: -x)
 
 
+@cache
+def largest_of(count: int) -> RowOfMany:
+    """The largest of so many operands, for a formula that does not depend on it.
+
+    No gradient passes, so it has no kink at a tie, as a max would have.
+    """
+    return RowOfMany(
+        f"largest_of_{count}", "largest", count, lambda m, *xs: reduce(m.maximum, xs),
+        (0.0,) * count, made_by=(largest_of, (count,)),
+        explanation="it only keeps e to a power from overflowing: what it takes away is given back "
+        "later, so no gradient has to pass",
+    )  # fmt: skip
+
+
 def _extreme(
     family: Callable[..., RowOfMany], count: int, name: str, which: str, sign: Callable[[Any], Any]
 ) -> RowOfMany:

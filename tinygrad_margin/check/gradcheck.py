@@ -14,7 +14,7 @@ from tinygrad_margin.calculus import grad, row_for
 from tinygrad_margin.check.differences import Calls, Graph, Slopes
 from tinygrad_margin.engine import Value, operation
 from tinygrad_margin.graph import Edge, nodes_reached_from
-from tinygrad_margin.losses import largest_of
+from tinygrad_margin.many import largest_of
 from tinygrad_margin.ops import FLOATS
 from tinygrad_margin.views.check_table import CheckedSlope, GradientCheck
 from tinygrad_margin.views.names import node_formula, node_names
