@@ -72,7 +72,11 @@ def test_negative_log_likelihood(make):
 
 
 def test_a_bigram_model():
-    pairs = [(LETTERS[a], LETTERS[b]) for name in NAMES for a, b in zip(f".{name}", f"{name}.", strict=True)]
+    pairs = [
+        (LETTERS[a], LETTERS[b])
+        for name in NAMES
+        for a, b in zip(f".{name}", f"{name}.", strict=True)
+    ]
     rng = random.Random(1)
     W = [[Value(rng.gauss(0.0, 1.0)) for _ in LETTERS] for _ in LETTERS]
     table = [w for row in W for w in row]
@@ -105,17 +109,24 @@ def test_a_bigram_model():
     tape, w = Tape(loss(), table), data(table)
     for _ in range(100):
         value, (slopes,) = tape.value_and_grad([w])
-        np.testing.assert_allclose(slopes, closed(w.reshape(27, 27))[1].ravel(), rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(
+            slopes, closed(w.reshape(27, 27))[1].ravel(), rtol=1e-10, atol=1e-14
+        )
         w -= 20.0 * slopes
     seen = counts[counts > 0]
-    least = -(seen * np.log((counts / np.maximum(counts.sum(1, keepdims=True), 1.0))[counts > 0])).sum() / n
+    least = (
+        -(seen * np.log((counts / np.maximum(counts.sum(1, keepdims=True), 1.0))[counts > 0])).sum()
+        / n
+    )
     assert least < value < least + 0.5
 
 
 # --- XOR with tanh --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("loss", "targets"), [(squared_error, (-1.0, 1.0)), (binary_cross_entropy, (0, 1))])
+@pytest.mark.parametrize(
+    ("loss", "targets"), [(squared_error, (-1.0, 1.0)), (binary_cross_entropy, (0, 1))]
+)
 def test_xor_with_tanh(loss, targets):
     net = MLP(2, [4, 1], nonlin="tanh", seed=3)
     points = [([a, b], targets[a != b]) for a in (0.0, 1.0) for b in (0.0, 1.0)]

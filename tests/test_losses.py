@@ -172,13 +172,18 @@ def test_binary_cross_entropy_is_its_formula(score, y):
         J = binary_cross_entropy(s, y)
         z = -score if y else score
         p = math.exp(min(z, 0.0)) / (1.0 + math.exp(-abs(z)))
-        assert J.data == pytest.approx(max(z, 0.0) + math.log1p(math.exp(-abs(z))), rel=1e-12, abs=1e-16)
+        assert J.data == pytest.approx(
+            max(z, 0.0) + math.log1p(math.exp(-abs(z))), rel=1e-12, abs=1e-16
+        )
         assert grad(J, s) == pytest.approx(-p if y else p, rel=1e-14)
         assert hessian(J, s)[0][0] == pytest.approx(p * (1 - p), rel=1e-12, abs=1e-16)
     assert [n.label for n in (s, J)] == ["s", "J"]
 
 
-@pytest.mark.parametrize(("score", "y", "slope"), [(-math.inf, 1, -1), (-math.inf, 0, 0), (math.inf, 0, 1), (math.inf, 1, 0)])
+@pytest.mark.parametrize(
+    ("score", "y", "slope"),
+    [(-math.inf, 1, -1), (-math.inf, 0, 0), (math.inf, 0, 1), (math.inf, 1, 0)],
+)
 def test_binary_cross_entropy_of_a_masked_score(score, y, slope):
     s = Value(score)
     J = binary_cross_entropy(s, y)
@@ -189,7 +194,11 @@ def test_binary_cross_entropy_of_a_masked_score(score, y, slope):
 def test_squared_error_is_its_formula():
     p, t = Value(3.0), Value(1.0, "mine")
     J = squared_error(p, t)
-    assert (J.data, grad(J, [p, t]), hessian(J, [p, t])) == (4.0, [4.0, -4.0], [[2.0, -2.0], [-2.0, 2.0]])
+    assert (J.data, grad(J, [p, t]), hessian(J, [p, t])) == (
+        4.0,
+        [4.0, -4.0],
+        [[2.0, -2.0], [-2.0, 2.0]],
+    )
     assert [n.label for n in topological_order(J)] == ["prediction", "mine", "error", "", "J"]
     q = Value(2.0)
     J = squared_error(q, np.float64(2))
@@ -213,7 +222,10 @@ def test_check_tape_picture_page_and_copies_of_each_loss(name):
         assert result, result
         assert {row.verdict for row in result.rows} == {"agrees"}, result
     J = f(*x)
-    tape, far = Tape(J, x), [np.array([0.5, 1000.0, -1000.0, 3.0]), 2.0, np.array([2.0, -3.0, 900.0, 3.0])]
+    tape, far = (
+        Tape(J, x),
+        [np.array([0.5, 1000.0, -1000.0, 3.0]), 2.0, np.array([2.0, -3.0, 900.0, 3.0])],
+    )
     value, slopes = tape.value_and_grad(far)
     for i in range(4):
         there = values([each[i] if np.ndim(each) else each for each in far])
@@ -223,11 +235,15 @@ def test_check_tape_picture_page_and_copies_of_each_loss(name):
         for found, slope in zip(slopes, wanted, strict=True):
             if np.ndim(found):
                 assert found[i] == pytest.approx(slope, rel=1e-13, abs=1e-15)
-    assert tape.value([700.0, 710.0, 720.0]) == pytest.approx(f(*values([700.0, 710.0, 720.0])).data)
+    assert tape.value([700.0, 710.0, 720.0]) == pytest.approx(
+        f(*values([700.0, 710.0, 720.0])).data
+    )
     assert "nan" not in draw(J).source
     assert page(J).html
     for again in (copy.deepcopy(J), pickle.loads(pickle.dumps(J))):
-        assert [n.label for n in topological_order(again)] == [n.label for n in topological_order(J)]
+        assert [n.label for n in topological_order(again)] == [
+            n.label for n in topological_order(J)
+        ]
         again.backward()
 
 

@@ -17,12 +17,15 @@ from tinygrad_margin import (
     hessian,
     jvp,
     page,
+    recompute,
     topological_order,
 )
 from tinygrad_margin.where import where
 
 
-@pytest.mark.parametrize("condition", [True, False, np.bool_(True), np.float64(2) < 1, np.array(True)])
+@pytest.mark.parametrize(
+    "condition", [True, False, np.bool_(True), np.float64(2) < 1, np.array(True)]
+)
 def test_only_the_branch_taken_is_in_the_graph(condition):
     a, b = Value(2.0, "a"), Value(5.0, "b")
     J = where(condition, a * a, b * b)
@@ -59,6 +62,10 @@ def test_picture_sentences_page_and_tape_say_which_branch(word):
     assert f"the condition was {word}: only this branch is in the graph" in str(explain(J, x))
     assert f"{word}_branch(x)" in str(ReverseSweep(J).run()[2])
     assert f"{word}_branch(x)" in page(J).html
+    x.data = -2.0
+    assert recompute(J) == -6.0
+    x.data = 2.0
+    assert recompute(J) == 6.0
     tape = Tape(J, [x])
     assert f"{word}_branch(x)" in tape.listing()
     for at in (1.5, np.array([1.0, -4.0])):
@@ -85,10 +92,14 @@ def test_a_condition_is_a_bool(condition):
         where(condition, Value(1.0), Value(2.0))
 
 
-@pytest.mark.parametrize(("a", "b"), [("1", 2.0), (1.0, "2"), (Value(1.0), None), ([1.0], Value(2.0))])
+@pytest.mark.parametrize(
+    ("a", "b"), [("1", 2.0), (1.0, "2"), (Value(1.0), None), ([1.0], Value(2.0))]
+)
 def test_a_branch_is_a_value_or_a_number_whether_taken_or_not(a, b):
     for condition in (True, False):
-        with pytest.raises(TypeError, match=r"where\(condition, a, b\), besides Values, takes a real number"):
+        with pytest.raises(
+            TypeError, match=r"where\(condition, a, b\), besides Values, takes a real number"
+        ):
             where(condition, a, b)
 
 

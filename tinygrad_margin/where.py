@@ -5,7 +5,7 @@
 >>> print(next(ReverseSweep(where(x.data > 0, x, 0.1 * x))))
 J = false_branch(v₁):
   ∂J/∂v₁ += ∂J/∂J · ∂J/∂v₁ = 1 · 1 = 1
-  the condition was false: only this branch is in the graph, and a tape or a page keeps to it
+  the condition was false: only this branch is in the graph, also if the numbers change later
 """
 
 from tinygrad_margin.engine import Operand, Value, constant, operation
@@ -16,8 +16,8 @@ from tinygrad_margin.ops import Primitive
 _ROWS = {
     is_true: Primitive(
         f"{word}_branch", f"{word}_branch", 1, lambda m, a: a, (1.0,),
-        explanation=f"the condition was {word}: only this branch is in the graph, and a tape or a "
-        "page keeps to it",
+        explanation=f"the condition was {word}: only this branch is in the graph, also if the "
+        "numbers change later",
     )
     for is_true, word in ((True, "true"), (False, "false"))
 }  # fmt: skip
@@ -29,9 +29,9 @@ def where(condition: bool, a: Operand, b: Operand) -> Value:
     """a if the condition is true, else b, as a node whose only operand is the one taken.
 
     The other one is not in the graph, so it gets no gradient, not even 0 · ∞. A picture shows which
-    branch was taken. A tape or a page keeps to that branch when the numbers change: there, use
-    ``maximum``, ``minimum`` or ``relu``. Python computes a and b before the call. If one of them
-    has no value, such as ``x.log()`` for x below 0, write ``x.log() if x.data > 0 else b``.
+    branch was taken. A tape, a page and ``recompute`` keep to that branch when the numbers change:
+    there, use ``maximum``, ``minimum`` or ``relu``. Python computes a and b before the call. If one
+    of them has no value, such as ``x.log()`` for x below 0, write ``x.log() if x.data > 0 else b``.
 
     Args:
         condition: True or False, from numbers: ``x.data > 0``.

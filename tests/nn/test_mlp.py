@@ -116,13 +116,17 @@ def test_a_hidden_layer_of_one_neuron():
         assert any(p.grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "relu"])
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "relu"]
+)
 def test_every_function_of_the_table_by_its_name(name):
     net = MLP(2, [3, 1], nonlin=name, seed=4)
     for p in net.parameters():
         p.data = abs(p.data)  # log and sqrt need sums above 0
     x, (hidden, last) = [0.5, 1.5], net.layers
-    sums = [sum(w.data * x_i for w, x_i in zip(n.w, x, strict=True)) + n.b.data for n in hidden.neurons]
+    sums = [
+        sum(w.data * x_i for w, x_i in zip(n.w, x, strict=True)) + n.b.data for n in hidden.neurons
+    ]
     a = [TABLE[name].value(FLOATS, z) for z in sums]
     w = [v.data for v in last.neurons[0].w]
     assert net(x).data == pytest.approx(sum(map(float.__mul__, w, a)) + last.neurons[0].b.data)
@@ -135,7 +139,11 @@ def test_nonlin_true_and_false_mean_what_they_mean_in_micrograd():
     for same in ("relu", True, 1, np.True_):
         assert repr(Neuron(2, nonlin=same)) == repr(Neuron(2)) == "ReLUNeuron(2)"
     assert repr(Neuron(2, False)) == repr(Layer(2, 1, False).neurons[0]) == "LinearNeuron(2)"
-    assert {n.op for n in topological_order(MLP(2, [3, 2, 1], nonlin=False)([1.0, 2.0]))} <= {"", "+", "*"}
+    assert {n.op for n in topological_order(MLP(2, [3, 2, 1], nonlin=False)([1.0, 2.0]))} <= {
+        "",
+        "+",
+        "*",
+    }
     assert repr(MLP(1, [1, 1], nonlin="tanh")).count("TanhNeuron(1)") == 1
 
 
@@ -166,7 +174,14 @@ def test_labels_say_layer_neuron_and_input():
     assert len(set(labels)) == len(labels)
     nodes = topological_order(net([0.1] * 11))
     assert [node.label for node in nodes if node.parents and node.label][-2:] == ["a_1,12", "a_2,1"]
-    assert [p.label for p in Layer(2, 2).parameters()] == ["W_1,1", "W_1,2", "b_1", "W_2,1", "W_2,2", "b_2"]
+    assert [p.label for p in Layer(2, 2).parameters()] == [
+        "W_1,1",
+        "W_1,2",
+        "b_1",
+        "W_2,1",
+        "W_2,2",
+        "b_2",
+    ]
     assert [p.label for p in Neuron(2).parameters()] == ["W_1", "W_2", "b"]
     assert [z.label for z in Layer(2, 2)([1, 2])] == ["a_1", "a_2"]
     assert "<i>W</i><sub>1,1,1</sub>" in draw(MLP(1, [1, 1], seed=1)([0.3])).source

@@ -62,7 +62,9 @@ def test_nan_comes_back(tmp_path):
     (Own((2, 3)), Own((3, 3)), r"\[10\].*\[13\]"),
     (Own((2, 3), (3, 2)), Own((3, 2), (2, 3)), "b_1 as parameter 3, and this model has W_1,3 there"),
 ])  # fmt: skip
-def test_another_shape_is_an_error_that_says_both_and_changes_nothing(saved, model, words, tmp_path):
+def test_another_shape_is_an_error_that_says_both_and_changes_nothing(
+    saved, model, words, tmp_path
+):
     before = data(model)
     saved.save(tmp_path / "m.json")
     with pytest.raises(ValueError, match=rf"m\.json has .*{words}"):
@@ -89,7 +91,9 @@ def test_a_model_is_written_completely_or_not_at_all(tmp_path, monkeypatch):
     path, model = tmp_path / "m.json", Neuron(1)
     model.save(path)
     old = path.read_bytes()
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(
+        os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
     model.b.data = 5.0
     with pytest.raises(OSError, match="make room first"):
         model.save(path)
