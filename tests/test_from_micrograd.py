@@ -291,6 +291,10 @@ def test_more_than_micrograd_has():
     y = tinygrad_margin.maximum(x * 3, 1)
     assert (grad(y, x), x.grad) == (0.0, 0.0)
     assert depends_on(y, x)
+    net = nn.MLP(2, [3, 1], nonlin="tanh", seed=1)
+    assert net([1.0, 2.0]).data == nn.MLP(2, [3, 1], nonlin="tanh", seed=1)([1.0, 2.0]).data
+    assert (net.parameters()[0].label, net([1.0, 2.0]).label) == ("W_1,1,1", "a_2,1")
+    assert tinygrad_margin.cross_entropy([x, x], 0).data == pytest.approx(math.log(2.0))
 
 
 def test_errors():

@@ -52,3 +52,17 @@ def of_many(row: Primitive, count: int) -> Primitive:
         regimes=(f"passes the {which}", "kink: equal shares", ""),
         made_by=(of_many, (row, count)),
     )  # fmt: skip
+
+
+@cache
+def largest_of(count: int) -> RowOfMany:
+    """The largest of so many operands, for a formula that does not depend on it.
+
+    No gradient passes, so it has no kink at a tie, as a max would have.
+    """
+    return RowOfMany(
+        f"largest_of_{count}", "largest", count, lambda m, *xs: reduce(m.maximum, xs),
+        (0.0,) * count, made_by=(largest_of, (count,)),
+        explanation="it only keeps e to a power from overflowing: what it takes away is given back "
+        "later, so no gradient has to pass",
+    )  # fmt: skip

@@ -20,11 +20,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from tinygrad_margin.files import write_whole
 from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.views.dot import Picture
 from tinygrad_margin.views.draw import save
-from tinygrad_margin.views.files import write_whole
 from tinygrad_margin.views.run_graphviz import RenderError
 
 _PACKAGE = Path(__file__).parents[1]

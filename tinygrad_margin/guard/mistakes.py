@@ -77,7 +77,7 @@ OTHER_NAMES = {
     "requires_grad": "every Value takes part; grad(J, [v]) returns the gradient of v alone",
     "retain_grad": "every node keeps its grad: v.grad",
     "shape": f"{_ONE}, and has no shape",
-    "softmax": f"{_ONE}; of several: es = [v.exp() for v in values], then e / sum(es) for each",
+    "softmax": f"{_ONE}; softmax(values), or by hand es = [v.exp() for v in values], e / sum(es)",
     "square": "it is v ** 2",
     "sum": f"{_ONE}; the sum of several is sum(values)",
     "value": "the number is v.data",

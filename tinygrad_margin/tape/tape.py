@@ -24,7 +24,7 @@ import numpy as np
 from tinygrad_margin.engine import Value, topological_order
 from tinygrad_margin.guard import as_node, describe, one_line
 from tinygrad_margin.ops import TABLE
-from tinygrad_margin.tape.arrays import Flags, Floats, Function
+from tinygrad_margin.tape.arrays import Floats, Function
 from tinygrad_margin.tape.compiled_program import Program
 from tinygrad_margin.tape.inputs import Inputs
 from tinygrad_margin.tape.listing import listing

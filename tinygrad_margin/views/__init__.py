@@ -4,7 +4,7 @@
   the reverse sweep as an animated SVG.
 - ``names``, ``notation`` and ``steps`` say in words and symbols what a node is and does.
 - ``boxes_and_arrows`` decides what a picture shows; ``dot`` (with ``run_graphviz``) and ``svg``
-  write it down, in the ``colours``; ``files`` puts it on disk.
+  write it down, in the ``colours``.
 - ``source`` writes a row of the table as Python or JavaScript.
 
 >>> from tinygrad_margin import Value, margin_loss

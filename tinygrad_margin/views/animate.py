@@ -22,9 +22,9 @@ from itertools import groupby
 from typing import TypeVar
 
 from tinygrad_margin.engine import Value, with_gradient
+from tinygrad_margin.files import file_format, write_whole
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
 from tinygrad_margin.views.colours import LIGHT
-from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.svg import STYLE, SvgGraph
 from tinygrad_margin.views.sweep_sentences import take_step
 
