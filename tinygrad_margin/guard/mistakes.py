@@ -42,7 +42,7 @@ REFUSED = {
     "To compare numbers, use v.data.",
 }
 
-# NumPy's functions that apply an operator or a method of Python's to each entry, with the operator's
+# NumPy's functions that apply an operator or a method of Python's to each entry; the operator's
 # symbol if Values have it. Most others end in a sentence of REFUSED.
 NUMPY_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 _OF_PYTHON = (
