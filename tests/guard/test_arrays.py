@@ -183,13 +183,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_functions_that_do_not_end_in_a_sentence(name):
+def test_other_functions_end_in_a_sentence(name):
     function, words = REFUSED[name]
     x = values(0.5, 1.5, 0.7, 2.0, 1.0, 3.0).reshape(2, 3)
     with pytest.raises(TypeError) as told:
         function(x)
     assert words in str(told.value)
     assert told.value.__suppress_context__ or told.value.__context__ is None
+
+
+def test_where_numpy_has_the_last_word_the_cause_says_why():
+    for function in (np.all, np.any, lambda x: x.astype(bool)):
+        with pytest.raises(ValueError, match="setting an array element") as told:
+            function(values(1.0, 2.0))
+        assert TRUTH in str(told.value.__cause__)
 
 
 def test_the_same_functions_of_a_single_value():

@@ -27,7 +27,7 @@ def is_array(x: Any, row: Primitive) -> bool:
         and hasattr(x, "__array_ufunc__")
         and not hasattr(x, "_mask")  # numpy.ma would take the number alone
         and row.symbol in mistakes.NUMPY_OPERATORS.values()
-        and (x.shape != () or x.dtype.kind == "O")
+        and (getattr(x, "shape", ()) != () or _kind(x) == "O")
     )
 
 
@@ -41,14 +41,17 @@ def answer(node: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> 
         is_left = inputs[0] is node
         return getattr(node, f"__{'r' * (not is_left)}{name}__")(inputs[is_left])
     elif name in mistakes.NUMPY_OPERATORS:
-        if all(
-            not isinstance(out, Node) and out.dtype.kind == "O" for out in options.get("out", ())
-        ):
+        if all(_kind(out) == "O" for out in options.get("out", ())):
             symbol = mistakes.NUMPY_OPERATORS[name]
             return ufunc(*(_entries(x, symbol) for x in inputs), **options)
         hint = "The result is an array of Values, of dtype=object: write a = a * v for a *= v"
     asked = name if method == "__call__" else f"{name}.{method}"
     raise TypeError(f"np.{asked} takes no single Value; got {describe(node)}. {hint}.")
+
+
+def _kind(x: object) -> Any:
+    """The kind of an array's entries, a letter of NumPy's: "f" for floats, "O" for objects."""
+    return getattr(getattr(x, "dtype", None), "kind", "")
 
 
 def _entries(x: Any, symbol: str) -> Any:
