@@ -56,7 +56,7 @@ def as_operand_number(x: object, row: Primitive, is_left: bool = False) -> float
         if not row.is_builtin:
             hint = " Take its entries one at a time."
         if row.name in ("max", "min"):
-            hint = f" Of several: functools.reduce({row.name}imum, values)."
+            hint = f" Of a list: {row.name}imum(*values)."
     return as_number(x, f"{row.symbol}, besides Values,", hint)
 
 
