@@ -83,7 +83,7 @@ def test_equal_is_the_same_node_entry_by_entry():
 @pytest.mark.parametrize("apply", OPERATORS)
 @pytest.mark.parametrize("wrong", [
     np.array(["a", "b"]), np.array([], str), np.array([b"a"]), np.array([1j]), np.clongdouble(1),
-    np.array(["2020"], "M8[ns]"), np.array([3], "m8[s]"), np.timedelta64(3), np.zeros(2, [("a", float)]),
+    np.array(["2020"], "M8[ns]"), np.array([3], "m8[s]"), np.timedelta64(3, "s"), np.zeros(2, [("a", float)]),
     np.array([Value(1.0), None]), np.array(["a"], object),
 ], ids=repr)  # fmt: skip
 def test_what_is_no_number_is_refused(apply, wrong):
