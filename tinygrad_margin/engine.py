@@ -45,9 +45,9 @@ def constant(x: float) -> Value:
     return make_node(ops.CONSTANT, (), float(x))
 
 
-def as_operand(x: object, row: Primitive) -> Value:
+def as_operand(x: object, row: Primitive, is_left: bool = False) -> Value:
     """x if it is a Value; a number becomes a constant; anything else raises TypeError."""
-    return x if isinstance(x, Value) else constant(guard.as_operand_number(x, row))
+    return x if isinstance(x, Value) else constant(guard.as_operand_number(x, row, is_left))
 
 
 def operation(row: Primitive) -> Callable[..., Value]:
@@ -79,8 +79,10 @@ def operation(row: Primitive) -> Callable[..., Value]:
         node._a, node._b = a, None
         return node
 
-    def binary(a: Value, b: Operand) -> Value:
+    def binary(a: Value, b: Operand) -> Any:
         if type(b) is not Value:
+            if type(b) is not float and guard.is_array(b, row):
+                return NotImplemented  # NumPy asks again, entry by entry
             b = as_operand(b, row)
         try:
             data = value(FLOATS, a._data, b._data)
@@ -93,8 +95,7 @@ def operation(row: Primitive) -> Callable[..., Value]:
 
     made: Any = {1: unary, 2: binary}.get(row.arity, plain)
     made.__name__ = made.__qualname__ = row.name
-    # A copy of the code for each row: a traceback shows the row's name, and CPython, which speeds
-    # up code by the types it meets there, builds graphs 4 % faster than with one copy for all.
+    # Code of its own for each row: tracebacks show its name, and CPython builds graphs 4 % faster.
     made.__code__ = made.__code__.replace(co_name=row.name)
     made.__doc__ = f"{row.symbol}, as a new node." + f" It needs {row.domain}." * bool(row.domain)
     return cast("Callable[..., Value]", made)
@@ -103,7 +104,7 @@ def operation(row: Primitive) -> Callable[..., Value]:
 def _reflected(row: Primitive) -> Callable[[Value, Operand], Value]:
     """The operation with a plain number on its left: ``1 - v``."""
     apply = OPERATIONS[row.name]
-    return lambda b, a: apply(as_operand(a, row), b)
+    return lambda b, a: apply(as_operand(a, row, True), b)
 
 
 OPERATIONS = {row.name: operation(row) for row in ops.TABLE.values()}
@@ -222,10 +223,10 @@ class Value(guard.Guarded):
     def __radd__(self, other: Operand) -> Value:
         if type(other) is int and other == 0:  # where sum() starts
             return self
-        return as_operand(other, ops.ADD) + self
+        return as_operand(other, ops.ADD, True) + self
 
     def __pow__(self, other: Operand) -> Value:
-        return power(self, other)
+        return NotImplemented if guard.is_array(other, ops.POW) else power(self, other)
 
     def __rpow__(self, other: Operand) -> Value:
         return power(other, self)
@@ -237,7 +238,7 @@ def power(a: Operand, b: Operand) -> Value:
     The slope in b is 0 where a is 0, by convention: aᵇ log a has that limit for b > 0. So 0ˣ and xˣ
     have slope 0 at x = 0, where in truth there is none.
     """
-    a, b = as_operand(a, ops.POW), as_operand(b, ops.POW)
+    a, b = as_operand(a, ops.POW, True), as_operand(b, ops.POW)
     if b._row is ops.CONSTANT:
         return OPERATIONS["pow_to_number"](a, b)
     return OPERATIONS["pow_of_number" if a._row is ops.CONSTANT else "pow"](a, b)
