@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import html
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +29,8 @@ from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, node_names, reason
 from tinygrad_margin.views.notation import (
+    derivative,
+    enclose,
     format_operation,
     latex,
     number,
@@ -57,15 +58,16 @@ class Explanation:
 
     def __str__(self) -> str:
         J, s = self._names[self.J], self._names[self.s]
+        slope = derivative(J, s)
         if not self.count:
             return (
                 f"There is no path from {s} to {J}: {J} is not computed from {s}.\n"
                 f"So {J} stays as it is when {s} alone moves, and the chain rule, which multiplies"
-                f" along paths,\nnever asks for ∂{J}/∂{s}. Where {J} and {s} come out of one "
+                f" along paths,\nnever asks for {slope}. Where {J} and {s} come out of one "
                 "network, they meet in its weights."
             )
         if self.J is self.s:
-            return f"∂{J}/∂{J} = 1: {J} moves exactly as {J} moves."
+            return f"{slope} = 1: {J} moves exactly as {J} moves."
         lead = "1 path leads" if self.count == 1 else f"{_large(self.count)} paths lead"
         lines = [f"{lead} from {s} to {J}:"]
         lines += [f"  {_path(path, self._names)}" for path in self.paths]
@@ -75,29 +77,30 @@ class Explanation:
             lines.append(f"  and {_large(more)} more")
             terms.append("…")
         total = f"{' + '.join(terms)} = " * (self.count > 1) + number(self.gradient)
-        return "\n".join([*lines, *self.reasons, f"So ∂{J}/∂{s} = {total}."])
+        return "\n".join([*lines, *self.reasons, f"So {slope} = {total}."])
 
     __repr__ = __str__
 
     def _repr_latex_(self) -> str:
-        J, s = latex(self._names[self.J]), latex(self._names[self.s])
-        slope = rf"\frac{{\partial {J}}}{{\partial {s}}}"
+        J, s = self._names[self.J], self._names[self.s]
+        over, under = latex(enclose(J)), latex(enclose(s))
+        slope = rf"\frac{{\partial {over}}}{{\partial {under}}}"
         if not self.count:
             return (
-                rf"$$\text{{There is no path from }}{s}\text{{ to }}{J}\text{{, so the chain rule "
+                rf"$$\text{{There is no path from }}{latex(s)}\text{{ to }}{latex(J)}\text{{, so the chain rule "
                 rf"never asks for }}{slope}$$"
             )
         terms = []
         for path in self.paths:
             way = r" \to ".join(map(latex, _shorten(_nodes(path, self.J, self._names))))
-            factors = _shorten([parenthesize(number(_derivative(edge))) for edge in path])
+            factors = _shorten([latex(parenthesize(number(_derivative(edge)))) for edge in path])
             product = r" \cdot ".join(factors) or "1"
             terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
         if self.count > len(terms):
             terms.append(r"\cdots")
-        text = f"$${slope} = {' + '.join(terms)} = {number(self.gradient)}$$".replace("−", "-")
-        words = "".join(f"\n\n{html.escape(why)}" for why in self.reasons)
-        return re.sub(r"(\d)e(-?\d+)", r"\1 \\cdot 10^{\2}", text) + words.replace("$", r"\$")
+        words = "".join(f"\n\n{html.escape(why, quote=False)}" for why in self.reasons)
+        total = latex(number(self.gradient))
+        return f"$${slope} = {' + '.join(terms)} = {total}$$" + words.replace("$", r"\$")
 
 
 def explain(J: Value, s: Value) -> Explanation:
@@ -165,7 +168,7 @@ def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
     if len(path) > _LONGEST:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
         note = " (factors of 1 left out)"
-    chain = [f"∂{names[edge.node]}/∂{names[edge.parent]}" for edge in path]
+    chain = [derivative(names[edge.node], names[edge.parent]) for edge in path]
     first, *others = [number(_derivative(edge)) for edge in path]
     factors = [first, *map(parenthesize, others)] if others else []
     parts = [_shorten(chain), _shorten(factors), [product]]
@@ -232,10 +235,11 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
     terms: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
-        for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
-            factor = parenthesize(number(derivative))
+        for parent, slope in zip(node.parents, local_derivatives(node), strict=True):
+            factor = parenthesize(number(slope))
             upstream = parenthesize(number(totals[node]))
-            terms[parent].append((f"{bar}·∂{names[node]}/∂{names[parent]}", f"{upstream}·{factor}"))
+            symbols = f"{bar}·{derivative(names[node], names[parent])}"
+            terms[parent].append((symbols, f"{upstream}·{factor}"))
     rows = ((_primal(n, names), _adjoint(names[n], terms[n], totals[n])) for n in (*inputs, *steps))
     return EvaluationTrace(tuple(rows))
 

@@ -36,7 +36,7 @@ from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows,
 from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
-from tinygrad_margin.views.notation import typeset
+from tinygrad_margin.views.notation import derivative, enclose, typeset
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
 from tinygrad_margin.views.sweep_sentences import step_words
 
@@ -201,7 +201,8 @@ def _spec(
             "op": rows.get(node._row, node._row.name),
             "in": [graph.index[parent] for parent in node.parents],
             "kind": box.kind, "label": one_line(node.label), "name": name, "heading": heading,
-            "rules": rules, "slope": f"∂{root}/∂{name}", "room": int(width / 7.3),
+            "rules": rules, "slope": derivative(root, name),
+            "inside": enclose(name), "room": int(width / 7.3),
         }  # fmt: skip
         if not node.parents:
             entry["data"] = JavaScript.number(node.data)  # as text: JSON has no infinity

@@ -182,7 +182,7 @@ function about(i) {
   if (lost.has(i)) return lines;
   const {slopes, error} = graph.localDerivatives(i, values);
   slopes.forEach((x, place) => {
-    const slope = `∂${node.name}/∂${spec.nodes[node.in[place]].name}`;
+    const slope = `∂${node.inside}/∂${spec.nodes[node.in[place]].inside}`;
     lines.push(`local derivative ${slope} ${error ? "does not exist" : `= ${number(x, exact)}`}`);
   });
   return lines;

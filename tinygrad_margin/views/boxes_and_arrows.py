@@ -22,7 +22,14 @@ from typing import NamedTuple
 from tinygrad_margin.engine import Value, adjoints, local_derivatives
 from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.notation import format_operation, glyph, number, parenthesize
+from tinygrad_margin.views.notation import (
+    enclose,
+    format_operation,
+    glyph,
+    number,
+    parenthesize,
+    typeset,
+)  # fmt: skip
 
 NO_GRADIENT = "does not exist"
 
@@ -120,11 +127,11 @@ def has_back_arrow(node: Value, parent: Value) -> bool:
 
 
 def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
-    """The line of a box that names the node; empty for a node without a name or operands.
+    """The line of a box that names the node, as HTML; empty without a name and operands.
 
-    The names are HTML. An operand without a name is shown by its value.
+    An operand without a name is shown by its value.
     """
-    name = f"<b>{names[node]}</b>" if node in names else ""
+    name = f"<b>{typeset(names[node])}</b>" if node in names else ""
     if not node.parents:
         return name
     symbol = html.escape(node.op)
@@ -135,11 +142,11 @@ def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
         return f"<b>{glyph(symbol)}</b>"
     operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
     if symbol == "**" and len(operands) == 2:
-        exponent = re.sub("<sub>(.*)</sub>", r"_\1", operands[1])  # no sub inside sup
-        base = f"({operands[0]})" if "−" in operands[0] else operands[0]
-        formula = f"{base}<sup>{exponent}</sup>"
+        base = f"({operands[0]})" if "−" in operands[0] else enclose(operands[0])
+        exponent = re.sub("<sub>(.*)</sub>", r"_\1", typeset(enclose(operands[1])))  # not in sup
+        formula = f"{typeset(base)}<sup>{exponent}</sup>"
     else:
-        formula = format_operation(symbol, operands)
+        formula = format_operation(symbol, operands, typeset)
     return f"{name} = {formula}" if name else formula
 
 

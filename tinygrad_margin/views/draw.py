@@ -24,7 +24,7 @@ from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, e
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.dot import LOOK, Edge, Picture, box_label, check_size, make_picture
 from tinygrad_margin.views.files import file_format, write_whole
-from tinygrad_margin.views.notation import typeset
+from tinygrad_margin.views.notation import derivative, typeset
 
 _FORMATS = ("svg", "png", "pdf", "dot", "gv")
 _DIRECTIONS = ("LR", "RL", "TB", "BT")
@@ -149,16 +149,16 @@ def _picture(
 ) -> Picture:
     """The picture of one graph."""
     boxes, arrows = boxes_and_arrows(J, progress, precision, gradients=gradients)
-    # The labels as HTML. A root without a label is J, or out if another node is called J.
-    names = {node: typeset(node.label) for node in boxes if one_line(node.label)}
-    names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
+    # The labels. A root without a label is J, or out if another node is called J.
+    names = {node: label for node in boxes if (label := one_line(node.label))}
+    names.setdefault(J, "out" if "J" in names.values() else "J")
     labels = {}
     for node, box in boxes.items():
         lines = [title(node, names, precision), box.value]
         if box.gradient:
             text = f"gradient {box.gradient}"
             if node in names:
-                text = f"∂{names[J]}/∂{names[node]}{box.after_symbol}"
+                text = derivative(names[J], names[node], typeset) + box.after_symbol
             colour = LIGHT["quiet" if progress.totals[node] == 0.0 else "red"]
             lines.append(f'<font color="{colour}">{text}</font>')
         if gradients and box.case == 1 and box.state != "waits" and (words := node._row.regimes):

@@ -21,7 +21,7 @@ from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, has_back_arrow, t
 from tinygrad_margin.views.dot import Edge, box_label, check_size, make_picture
 from tinygrad_margin.views.graphviz_svg import Layout, read_positions
 from tinygrad_margin.views.names import node_names
-from tinygrad_margin.views.notation import number, parenthesize, typeset
+from tinygrad_margin.views.notation import derivative, number, parenthesize, typeset
 from tinygrad_margin.views.run_graphviz import render
 
 MOST_INPUTS = 8  # whose gradients are listed after the sweep
@@ -43,10 +43,11 @@ class SvgGraph:
         # The names as HTML, the first lines of the boxes, and ∂J/∂node. Only a constant without a
         # label has no name there.
         named = [node for node in nodes if node._row is not CONSTANT or one_line(node.label)]
-        self.names_in_html = {node: typeset(self.names[node]) for node in named}
-        self.titles = {node: title(node, self.names_in_html) for node in nodes}
-        root = typeset(self.names[J])
-        self.symbols = {n: f"∂{root}/∂{name}" for n, name in self.names_in_html.items()}
+        said = {node: self.names[node] for node in named}
+        self.names_in_html = {node: typeset(name) for node, name in said.items()}
+        self.titles = {node: title(node, said) for node in nodes}
+        root = self.names[J]
+        self.symbols = {node: derivative(root, name, typeset) for node, name in said.items()}
         # The leaves with a label, in the order of their names, constants last.
         leaves = [node for node in nodes if not node.parents and one_line(node.label)]
         self.leaves = sorted(leaves, key=lambda n: (n._row is CONSTANT, _sort_key(self.names[n])))
@@ -81,7 +82,7 @@ class SvgGraph:
     def opening(self) -> str:
         """The sentence before the first step of the sweep."""
         root = self.names[self.J]
-        return f"The sweep starts at {root}, where ∂{root}/∂{root} = 1."
+        return f"The sweep starts at {root}, where {derivative(root, root)} = 1."
 
     def outcome(self, totals: Mapping[Value, float]) -> str:
         """The sentence after the last step: J, and ∂J/∂input for the first few inputs."""
@@ -89,7 +90,8 @@ class SvgGraph:
         inputs = [leaf for leaf in self.leaves if leaf._row is not CONSTANT]
         parts = [f"{root} = {number(self.J.data)}"]
         for leaf in inputs[:MOST_INPUTS]:
-            parts.append(f"∂{root}/∂{self.names[leaf]} = {number(totals[leaf], signed=True)}")
+            slope = number(totals[leaf], signed=True)
+            parts.append(f"{derivative(root, self.names[leaf])} = {slope}")
         return ", ".join(parts + ["…"] * (len(inputs) > MOST_INPUTS))
 
     def svg(

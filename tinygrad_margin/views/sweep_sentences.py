@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tinygrad_margin.engine import Value, local_derivatives
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, reason
-from tinygrad_margin.views.notation import format_operation, glyph, number
+from tinygrad_margin.views.notation import derivative, format_operation, glyph, number
 
 
 class Contribution(NamedTuple):
@@ -44,9 +44,9 @@ class Step:
         if not self.contributions:
             return f"{heading} {number(self.upstream)}"
         lines = [heading]
-        for rule, (_, derivative, product, total) in zip(rules, self.contributions, strict=True):
+        for rule, (_, slope, product, total) in zip(rules, self.contributions, strict=True):
             if rule:
-                factors = format_operation("*", [number(self.upstream), number(derivative)])
+                factors = format_operation("*", [number(self.upstream), number(slope)])
                 line = f"  {rule} = {factors.replace(glyph('*'), '·')} = {number(product)}"
                 lines.append(line if total == product else f"{line}, in all {number(total)}")
         because = reason(self.node, self.names)
@@ -59,22 +59,23 @@ def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) 
     If a local derivative raises SlopeError or OverflowError, no total has changed.
     """
     upstream, contributions = totals[node], []
-    for parent, derivative in zip(node.parents, local_derivatives(node), strict=True):
-        product = upstream * derivative
+    for parent, slope in zip(node.parents, local_derivatives(node), strict=True):
+        product = upstream * slope
         totals[parent] += product
-        contributions.append(Contribution(parent, derivative, product, totals[parent]))
+        contributions.append(Contribution(parent, slope, product, totals[parent]))
     return Step(node, upstream, tuple(contributions), names)
 
 
 def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
     """A step in words: a heading, and each operand's chain rule, which is empty for a constant."""
     name, root = names[node], names[next(reversed(names))]
+    upstream = derivative(root, name)
     if node._row is CONSTANT:
         return f"{name} is a constant: what arrives there stays there", []
     if not node.parents:
-        return f"{name} is a leaf: ∂{root}/∂{name} =", []
+        return f"{name} is a leaf: {upstream} =", []
     rules = [
-        f"∂{root}/∂{names[parent]} += ∂{root}/∂{name} · ∂{name}/∂{names[parent]}"
+        f"{derivative(root, names[parent])} += {upstream} · {derivative(name, names[parent])}"
         if parent._row is not CONSTANT
         else ""
         for parent in node.parents
