@@ -38,6 +38,7 @@ from tinygrad_margin.views.notation import (
     subscript,
     width,
 )  # fmt: skip
+from tinygrad_margin.views.remarks import firsts, outdated
 
 _SHOWN = 5  # paths
 _HEAD = ("Forward primal trace ↓", "Reverse adjoint trace ↑")
@@ -54,6 +55,7 @@ class Explanation:
     paths: tuple[tuple[Edge, ...], ...]  # the first few, each as its edges from J down to s
     gradient: float  # ∂J/∂s, the sum over all paths
     reasons: tuple[str, ...]  # why the gradient goes where it goes, at nodes with a kink
+    is_outdated: bool  # some number is not what its operands make: reasons says only which
     _names: dict[Value, str]
 
     def __str__(self) -> str:
@@ -70,7 +72,9 @@ class Explanation:
             return f"{slope} = 1: {J} moves exactly as {J} moves."
         lead = "1 path leads" if self.count == 1 else f"{_large(self.count)} paths lead"
         lines = [f"{lead} from {s} to {J}:"]
-        lines += [f"  {_path(path, self._names)}" for path in self.paths]
+        lines += [f"  {_path(path, self._names, self.is_outdated)}" for path in self.paths]
+        if self.is_outdated:
+            return "\n".join([*lines, *self.reasons, f"So {slope} is not known yet."])
         first, *others = [number(_product(path)) for path in self.paths]
         terms = [first, *map(parenthesize, others)]
         if more := self.count - len(self.paths):
@@ -91,6 +95,10 @@ class Explanation:
                 rf"never asks for }}{slope}$$"
             )
         terms = []
+        words = "".join(f"\n\n{why}" for why in self.reasons).replace("$", r"\$")
+        words = words.replace("<", r"$\lt$").replace(">", r"$\gt$")  # safe in HTML, too
+        if self.is_outdated:
+            return rf"$${slope} = \text{{not known yet}}$${words}"
         for path in self.paths:
             way = r" \to ".join(map(latex, _shorten(_nodes(path, self.J, self._names))))
             factors = _shorten([latex(parenthesize(number(_derivative(edge)))) for edge in path])
@@ -98,16 +106,16 @@ class Explanation:
             terms.append(rf"\underbrace{{{product}}}_{{{way}}}")
         if self.count > len(terms):
             terms.append(r"\cdots")
-        words = "".join(f"\n\n{html.escape(why, quote=False)}" for why in self.reasons)
         total = latex(number(self.gradient))
-        return f"$${slope} = {' + '.join(terms)} = {total}$$" + words.replace("$", r"\$")
+        return f"$${slope} = {' + '.join(terms)} = {total}$${words}"
 
 
 def explain(J: Value, s: Value) -> Explanation:
     """Derive ∂J/∂s: the paths from s to J, the product along each, and their sum.
 
     s may be a leaf or not. The explanation prints as a derivation; a notebook shows it as LaTeX. It
-    counts all paths and shows the first few. If there is none, it says what follows from that.
+    counts all paths and shows the first few. If there is none, it says what follows from that. If a
+    number in the graph is out of date, because data has changed, it says so and shows no numbers.
 
     Raises:
         TypeError: J or s is not a Value.
@@ -138,8 +146,10 @@ def explain(J: Value, s: Value) -> Explanation:
     between = (node for node in nodes_reached_from([s], order) if node is not s and node.is_at_kink)
     nodes |= dict.fromkeys(islice(between, _SHOWN))
     whys = {node: why for node in nodes if (why := reason(node, names))}
-    reasons = tuple(f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items())
-    return Explanation(J, s, count, found, gradient, reasons, names)
+    reasons = [f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items()]
+    wrong = [f"{names[node]} {words}" for node, words in outdated(order, names).items()]
+    reasons = wrong[:_SHOWN] or reasons
+    return Explanation(J, s, count, found, gradient, tuple(reasons), bool(wrong), names)
 
 
 def _large(count: int) -> str:
@@ -162,8 +172,8 @@ def _nodes(path: Sequence[Edge], J: Value, names: dict[Value, str]) -> list[str]
     return [*(names[edge.parent] for edge in reversed(path)), names[J]]
 
 
-def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
-    """A path, with the chain rule along it."""
+def _path(path: Sequence[Edge], names: dict[Value, str], is_outdated: bool) -> str:
+    """A path, with the chain rule along it, and its numbers if they are not out of date."""
     way, product, note = _nodes(path, path[0].node, names), number(_product(path)), ""
     if len(path) > _LONGEST:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
@@ -171,7 +181,7 @@ def _path(path: Sequence[Edge], names: dict[Value, str]) -> str:
     chain = [derivative(names[edge.node], names[edge.parent]) for edge in path]
     first, *others = [number(_derivative(edge)) for edge in path]
     factors = [first, *map(parenthesize, others)] if others else []
-    parts = [_shorten(chain), _shorten(factors), [product]]
+    parts = [_shorten(chain), *([] if is_outdated else [_shorten(factors), [product]])]
     products = " = ".join(" · ".join(part) for part in parts if part)
     return f"{' → '.join(_shorten(way))}:  {products}{note}"
 
@@ -208,7 +218,9 @@ class EvaluationTrace:
 def evaluation_trace(J: Value) -> EvaluationTrace:
     """The evaluation of J and of its gradient, as a table with one line for each node.
 
-    Inputs are v₋₁, v₀, operations v₁, v₂, …; a bar marks the adjoint, v̄ = ∂J/∂v.
+    Inputs are v₋₁, v₀, operations v₁, v₂, …; a bar marks the adjoint, v̄ = ∂J/∂v. The table says which
+    node is the first that is not finite. If a number is out of date, because data has changed, it
+    says so there, and the adjoints have no numbers.
 
     Raises:
         TypeError: J is not a Value.
@@ -240,20 +252,27 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
             upstream = parenthesize(number(totals[node]))
             symbols = f"{bar}·{derivative(names[node], names[parent])}"
             terms[parent].append((symbols, f"{upstream}·{factor}"))
-    rows = ((_primal(n, names), _adjoint(names[n], terms[n], totals[n])) for n in (*inputs, *steps))
+    wrong, marks = outdated(steps, names), firsts(list(totals))
+    rows = []
+    for node in (*inputs, *steps):
+        left = ", ".join(filter(None, [_primal(node, names, wrong.get(node)), marks.get(node)]))
+        rows.append((left, _adjoint(names[node], terms[node], totals[node], bool(wrong))))
     return EvaluationTrace(tuple(rows))
 
 
-def _primal(node: Value, names: dict[Value, str]) -> str:
-    """One line of the forward trace."""
+def _primal(node: Value, names: dict[Value, str], wrong: str | None) -> str:
+    """One line of the forward trace; ``wrong`` says what is out of date."""
     parts = [names[node], one_line(node.label)]
+    if wrong:
+        return " = ".join(filter(None, parts)) + f" {wrong}"
     if node.parents:
         parts.append(node_formula(node, names))
         parts.append(format_operation(node.op, [number(parent.data) for parent in node.parents]))
     return " = ".join(filter(None, [*parts, number(node.data)]))
 
 
-def _adjoint(name: str, terms: list[tuple[str, str]], total: float) -> str:
+def _adjoint(name: str, terms: list[tuple[str, str]], total: float, is_outdated: bool) -> str:
     """One line of the reverse trace; the root has no terms."""
     sums = [" + ".join(_shorten(list(column))) for column in zip(*terms, strict=True)]
-    return " = ".join([name.replace("v", "v̄"), *sums, number(total)])
+    sums = sums[:1] if sums and is_outdated else [*sums, number(total)]
+    return " = ".join([name.replace("v", "v̄"), *sums])

@@ -17,6 +17,7 @@ from tinygrad_margin.engine import Value, local_derivatives
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, reason
 from tinygrad_margin.views.notation import derivative, format_operation, glyph, number
+from tinygrad_margin.views.remarks import WAY_OUT, outdated
 
 
 class Contribution(NamedTuple):
@@ -36,11 +37,18 @@ class Step:
     upstream: float  # ∂J/∂node
     contributions: tuple[Contribution, ...]  # one for each operand
     names: dict[Value, str] = field(repr=False)  # of all nodes of the graph; the root comes last
+    is_outdated: bool = False  # a number in the graph is not what its operands make
 
     def __str__(self) -> str:
         heading, rules = step_words(self.node, self.names)
         if self.node._row is CONSTANT:
             return heading
+        wrong = outdated([self.node], self.names)
+        if wrong or self.is_outdated:
+            if not self.node.parents:
+                return f"{heading} … is not known yet: {WAY_OUT}"
+            words = [f"{self.names[node]} {how}" for node, how in wrong.items()]
+            return "\n  ".join([heading, *filter(None, rules), *words])
         if not self.contributions:
             return f"{heading} {number(self.upstream)}"
         lines = [heading]
@@ -53,7 +61,9 @@ class Step:
         return "\n".join([*lines, f"  {because}"] if because else lines)
 
 
-def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) -> Step:
+def take_step(
+    node: Value, totals: dict[Value, float], names: dict[Value, str], is_outdated: bool = False
+) -> Step:
     """Pass a node's gradient on to its operands: add to their totals.
 
     If a local derivative raises SlopeError or OverflowError, no total has changed.
@@ -63,7 +73,7 @@ def take_step(node: Value, totals: dict[Value, float], names: dict[Value, str]) 
         product = upstream * slope
         totals[parent] += product
         contributions.append(Contribution(parent, slope, product, totals[parent]))
-    return Step(node, upstream, tuple(contributions), names)
+    return Step(node, upstream, tuple(contributions), names, is_outdated)
 
 
 def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
