@@ -91,8 +91,8 @@ class Explanation:
         slope = rf"\frac{{\partial {over}}}{{\partial {under}}}"
         if not self.count:
             return (
-                rf"$$\text{{There is no path from }}{latex(s)}\text{{ to }}{latex(J)}\text{{, so the chain rule "
-                rf"never asks for }}{slope}$$"
+                rf"$$\text{{There is no path from }}{latex(s)}\text{{ to }}{latex(J)}"
+                rf"\text{{, so the chain rule never asks for }}{slope}$$"
             )
         terms = []
         words = "".join(f"\n\n{why}" for why in self.reasons).replace("$", r"\$")
@@ -218,9 +218,9 @@ class EvaluationTrace:
 def evaluation_trace(J: Value) -> EvaluationTrace:
     """The evaluation of J and of its gradient, as a table with one line for each node.
 
-    Inputs are v₋₁, v₀, operations v₁, v₂, …; a bar marks the adjoint, v̄ = ∂J/∂v. The table says which
-    node is the first that is not finite. If a number is out of date, because data has changed, it
-    says so there, and the adjoints have no numbers.
+    Inputs are v₋₁, v₀, operations v₁, v₂, …; a bar marks the adjoint, v̄ = ∂J/∂v. The table says
+    which node is the first that is not finite. If a number is out of date, because data has
+    changed, it says so there, and the adjoints have no numbers.
 
     Raises:
         TypeError: J is not a Value.

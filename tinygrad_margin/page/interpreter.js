@@ -128,10 +128,11 @@ const filled = (template, words) => template.replace(/\{(\w+)\}/g, (_, word) => 
 
 class Graph {
   // spec.nodes, operands first and the root last: {op, in, label, name, heading, rules, …};
-  // spec.errors: the engine's messages.
+  // spec.errors: the engine's messages; spec.firsts: how the first one that is not finite is called.
   constructor(spec) {
     this.nodes = spec.nodes;
     this.errors = spec.errors;
+    this.firstWords = spec.firsts;
     this.root = spec.nodes.length - 1;
     this.rows = spec.nodes.map((node) => TABLE[node.op]);
   }
@@ -225,12 +226,24 @@ class Graph {
     return (because ? [...lines, `  ${because}`] : lines).join("\n");
   }
 
+  // The first node that is infinite or nan, and the first that is nan, with the words for it.
+  firsts({values, lost}) {
+    const [infinite, undefined_] = [Number.isFinite, (x) => !Number.isNaN(x)].map(
+      (isRight) => values.findIndex((x, i) => !isRight(x) && !lost.has(i)));
+    const found = new Map([[infinite, this.firstWords[0]], [undefined_, this.firstWords[1]]]);
+    found.delete(-1);
+    return found;
+  }
+
   // What the page says after the last step: J, and ∂J/∂input for the first few inputs.
   outcome(values, totals, inputs, most) {
     const slopes = inputs.slice(0, most).map(
       (i) => `${this.nodes[i].slope} = ${number(totals[i], {signed: true})}`);
     if (inputs.length > most) slopes.push("…");
-    return [`${this.nodes[this.root].name} = ${number(values[this.root])}`, ...slopes].join(", ");
+    const ends = [...this.firsts({values, lost: new Set()})].map(
+      ([i, words]) => `\n${this.nodes[i].name} is ${words}`);
+    const lead = `${this.nodes[this.root].name} = ${number(values[this.root])}`;
+    return [lead, ...slopes].join(", ") + ends.join("");
   }
 
   // Why the gradient goes where it goes, for an operation with a kink or its own explanation.

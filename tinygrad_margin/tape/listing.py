@@ -68,7 +68,9 @@ def _sum(terms: list[Source]) -> str:
 def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
     """The local derivatives as formulas; as names, if a user's own operation has no formula."""
     operands = [
-        parent.data if parent._row is CONSTANT and not parent.label else _Text(enclose(names[parent]))
+        parent.data
+        if parent._row is CONSTANT and not parent.label
+        else _Text(enclose(names[parent]))
         for parent in node.parents
     ]
     try:

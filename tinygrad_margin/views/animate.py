@@ -116,7 +116,7 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
     for i, node in enumerate(graph.nodes):
         states = ["current" if progress.current is node else "" for progress in frames]
         boxes = [boxes[node] for boxes, _ in pictures]
-        remark = graph.remarks.get(node, "")
+        remark = graph.remarks.get(node)
         for time, (box, state) in timeline.runs(list(zip(boxes, states, strict=True))):
             parts.append(timeline.show(time, graph.box(i, box, state, remark=remark)))
     for time, sentence in timeline.runs(sentences):

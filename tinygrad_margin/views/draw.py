@@ -10,7 +10,8 @@ its name, its value, its gradient. Thin grey arrows carry values forward. Red ar
 gradient back; each shows the local derivative that it multiplies by, and is wider if more flows.
 Arrows and boxes that no gradient passes through are pale and dashed. An input that is used more
 than once, such as a shared weight, has a heavier outline. A box says if its node is the first that
-is not finite, or if its number is out of date, because data has changed: then there are no gradients.
+is not finite, or if its number is out of date, because data has changed: then the picture shows no
+gradients.
 """
 
 from __future__ import annotations

@@ -33,8 +33,10 @@ _SIGNS = r"\s!-&(-\-/:-@\[-^`{-~¬±·×÷‐-―←-⇿∈-∝∟-⋿"
 _NAME = re.compile(rf"([^\d{_SIGNS}][^{_SIGNS}]*((\[[^][]*\])*|_\w[\w,]*)|\([^()]*\))[₀-₉′]*")
 # What LaTeX would interpret, as it is written outside \text. MathJax and KaTeX know all of these; a
 # dollar sign ends a formula even with a backslash in some notebooks, so it is another one here.
-_IN_LATEX = {"\\": r"\backslash ", "{": r"\lbrace ", "}": r"\rbrace ", "<": r"\lt ", ">": r"\gt ",
-             "~": r"{\sim}", "^": r"\text{ˆ}", "$": r"\text{＄}"} | {c: rf"\{c}" for c in "#%&_"}  # fmt: skip
+_IN_LATEX = {
+    "\\": r"\backslash ", "{": r"\lbrace ", "}": r"\rbrace ", "<": r"\lt ", ">": r"\gt ",
+    "~": r"{\sim}", "^": r"\text{ˆ}", "$": r"\text{＄}", "#": r"\#", "%": r"\%", "&": r"\&", "_": r"\_",
+}  # fmt: skip
 
 
 def number(x: float, precision: int = 4, *, signed: bool = False) -> str:

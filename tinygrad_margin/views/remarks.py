@@ -1,14 +1,14 @@
 """What a reader has to know about a node's number: that it is out of date, or not finite.
 
-    >>> from tinygrad_margin import Value, topological_order
-    >>> x = Value(0.0, "x")
-    >>> J = x.exp()
-    >>> x.data = 2.0
-    >>> outdated([x, J], {x: "x", J: "J"})[J]
-    'is 1, but exp(x) is 7.389 now: call recompute(J)'
-    >>> J = Value(1e300, "a") * 1e300
-    >>> firsts(topological_order(J))[J]
-    'the first that is not finite'
+>>> from tinygrad_margin import Value, topological_order
+>>> x = Value(0.0, "x")
+>>> J = x.exp()
+>>> x.data = 2.0
+>>> outdated([x, J], {x: "x", J: "J"})[J]
+'is 1, but exp(x) is 7.389 now: call recompute(J)'
+>>> J = Value(1e300, "a") * 1e300
+>>> firsts(topological_order(J))[J]
+'the first that is not finite'
 """
 
 import math

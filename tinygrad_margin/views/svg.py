@@ -116,11 +116,11 @@ class SvgGraph:
         )
 
     def box(
-        self, i: int, box: Box, state: str = "", attributes: str = "", remark: str = ""
+        self, i: int, box: Box, state: str = "", attributes: str = "", remark: str | None = None
     ) -> str:
         """The box of node i; the state is a further class of its group, such as "current".
 
-        The remark is written below the box.
+        The remark is written below the box, which has no room for it.
         """
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
@@ -137,7 +137,7 @@ class SvgGraph:
             else:
                 text = _tspans(self.titles[node]) if name == "title" else box.value
                 lines.append(f'<text class="{name}" {base}>{text}</text>')
-        if remark:
+        if remark is not None:
             lines.append(f'<text class="remark" y="{height / 2 + 12:g}">{remark}</text>')
         corners = ' rx="6"' if not node.parents or node is self.J else ""
         classes = " ".join(filter(None, ("node", box.kind, box.state, state)))

@@ -46,7 +46,7 @@ class Step:
         wrong = outdated([self.node], self.names)
         if wrong or self.is_outdated:
             if not self.node.parents:
-                return f"{heading} … is not known yet: {WAY_OUT}"
+                return f"{heading.removesuffix(' =')} is not known yet, {WAY_OUT}"
             words = [f"{self.names[node]} {how}" for node, how in wrong.items()]
             return "\n  ".join([heading, *filter(None, rules), *words])
         if not self.contributions:
