@@ -128,11 +128,13 @@ const filled = (template, words) => template.replace(/\{(\w+)\}/g, (_, word) => 
 
 class Graph {
   // spec.nodes, operands first and the root last: {op, in, label, name, heading, rules, …};
-  // spec.errors: the engine's messages; spec.firsts: how the first one that is not finite is called.
+  // spec.errors: the engine's messages; spec.firsts and spec.overflow: what is said of the
+  // first node that is not finite, and where a gradient becomes too large.
   constructor(spec) {
     this.nodes = spec.nodes;
     this.errors = spec.errors;
     this.firstWords = spec.firsts;
+    this.overflow = spec.overflow;
     this.root = spec.nodes.length - 1;
     this.rows = spec.nodes.map((node) => TABLE[node.op]);
   }
@@ -219,7 +221,8 @@ class Graph {
     step.contributions.forEach(({derivative, product, total}, place) => {
       if (!node.rules[place]) return;
       const factors = [step.upstream, derivative].map((x) => inParentheses(number(x))).join(" · ");
-      const line = `  ${node.rules[place]} = ${factors} = ${number(product)}`;
+      const overflows = Math.abs(product) === Infinity && [step.upstream, derivative].every(Number.isFinite);
+      const line = `  ${node.rules[place]} = ${factors} = ${number(product)}${overflows ? this.overflow : ""}`;
       lines.push(total === product ? line : `${line}, in all ${number(total)}`);
     });
     const because = this.reason(step.node, values);

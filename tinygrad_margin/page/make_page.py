@@ -37,7 +37,7 @@ from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
 from tinygrad_margin.views.notation import derivative, enclose, typeset
-from tinygrad_margin.views.remarks import NOT_A_NUMBER, NOT_FINITE, OUT_OF_DATE
+from tinygrad_margin.views.remarks import NOT_A_NUMBER, NOT_FINITE, OUT_OF_DATE, OVERFLOW
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
 from tinygrad_margin.views.sweep_sentences import step_words
 
@@ -77,8 +77,8 @@ def page(
     gradient is computed again. Buttons and arrow keys step through the reverse sweep, with the
     sentences of ``ReverseSweep``. The first node that is not finite is marked. If you point at a
     box, its paths to J light up. The state is in the address, ``#s=0.3&s_c=0.5&step=2``, so you can
-    link to a step. The page has ``html`` and ``save(to)``; a notebook shows it. If data has changed,
-    so that a number is out of date, the page computes it anew and says what it is in Python.
+    link to a step. The page has ``html`` and ``save(to)``; a notebook shows it. If a number is out
+    of date, because data has changed, the page computes it anew and says what it is in Python.
 
     Args:
         J: the root.
@@ -228,6 +228,7 @@ def _spec(
         "inputs": [{"node": graph.index[leaf], "key": key} for leaf, key in keys.items()],
         "errors": _ERRORS,
         "firsts": [NOT_FINITE, NOT_A_NUMBER],
+        "overflow": f" ({OVERFLOW})",
         "outdated": f"in Python {OUT_OF_DATE}",
         "opening": graph.opening,
         "most": MOST_INPUTS,

@@ -35,7 +35,8 @@ _NAME = re.compile(rf"([^\d{_SIGNS}][^{_SIGNS}]*((\[[^][]*\])*|_\w[\w,]*)|\([^()
 # dollar sign ends a formula even with a backslash in some notebooks, so it is another one here.
 _IN_LATEX = {
     "\\": r"\backslash ", "{": r"\lbrace ", "}": r"\rbrace ", "<": r"\lt ", ">": r"\gt ",
-    "~": r"{\sim}", "^": r"\text{ˆ}", "$": r"\text{＄}", "#": r"\#", "%": r"\%", "&": r"\&", "_": r"\_",
+    "~": r"{\sim}", "^": r"\text{ˆ}", "$": r"\text{＄}",
+    "#": r"\#", "%": r"\%", "&": r"\&", "_": r"\_",
 }  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def latex(label: object) -> str:
     text = one_line(label)
     if _NUMBER.fullmatch(text.strip("()")):
         return re.sub(r"e(-?\d+)", r" \\cdot 10^{\1}", text.replace("−", "-"))
-    if counted := re.fullmatch("([^\\W_]+)([₀-₉]+)", text):  # v₁
+    if counted := re.fullmatch("([^\\W_]+?)([₀-₉]+)", text):  # v₁
         text = f"{counted[1]}_{counted[2].translate(_FROM_SUBSCRIPT)}"
     base, index = map(_latex_word, _base_and_index(text))
     return f"{base}_{{{index}}}" if index else base

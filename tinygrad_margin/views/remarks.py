@@ -21,6 +21,7 @@ from tinygrad_margin.views.notation import number
 
 NOT_FINITE = "the first that is not finite"
 NOT_A_NUMBER = "the first that is not a number"
+OVERFLOW = "too large for a float"  # of a product of gradients
 OUT_OF_DATE = "out of date: recompute(J)"
 WAY_OUT = "call recompute(J)"
 

@@ -10,6 +10,7 @@ J = −a:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from tinygrad_margin.engine import Value, local_derivatives
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.names import node_formula, reason
 from tinygrad_margin.views.notation import derivative, format_operation, glyph, number
-from tinygrad_margin.views.remarks import WAY_OUT, outdated
+from tinygrad_margin.views.remarks import OVERFLOW, WAY_OUT, outdated
 
 
 class Contribution(NamedTuple):
@@ -56,6 +57,8 @@ class Step:
             if rule:
                 factors = format_operation("*", [number(self.upstream), number(slope)])
                 line = f"  {rule} = {factors.replace(glyph('*'), '·')} = {number(product)}"
+                if math.isinf(product) and math.isfinite(self.upstream) and math.isfinite(slope):
+                    line += f" ({OVERFLOW})"
                 lines.append(line if total == product else f"{line}, in all {number(total)}")
         because = reason(self.node, self.names)
         return "\n".join([*lines, f"  {because}"] if because else lines)
