@@ -141,7 +141,7 @@ def test_the_page_shows_what_recompute_makes_and_says_what_is_in_python(tab, tmp
     assert said.splitlines() == [
         "This page computes every number from the inputs. In Python:", SAID,
         "J is 14.78, but x × v₁ is 0 now: call recompute(J)"]  # fmt: skip
-    assert tab.locator(".remark", has_text="in Python out of date: recompute(J)").count() == 2
+    assert tab.locator(".remark", has_text="out of date in Python").count() == 2
     assert tab.locator("#n1 .value").text_content() == "1"
     tab.locator("#n1").hover()
     assert f"in Python, {SAID}" in tab.locator("#node").inner_text()

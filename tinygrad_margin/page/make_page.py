@@ -37,7 +37,7 @@ from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
 from tinygrad_margin.views.notation import derivative, enclose, typeset
-from tinygrad_margin.views.remarks import NOT_A_NUMBER, NOT_FINITE, OUT_OF_DATE, OVERFLOW
+from tinygrad_margin.views.remarks import NOT_A_NUMBER, NOT_FINITE, OVERFLOW
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
 from tinygrad_margin.views.sweep_sentences import step_words
 
@@ -229,7 +229,7 @@ def _spec(
         "errors": _ERRORS,
         "firsts": [NOT_FINITE, NOT_A_NUMBER],
         "overflow": f" ({OVERFLOW})",
-        "outdated": f"in Python {OUT_OF_DATE}",
+        "outdated": "out of date in Python",
         "opening": graph.opening,
         "most": MOST_INPUTS,
         "layouts": {

@@ -178,8 +178,8 @@ function about(i) {
   const what = {leaf: `${node.name}, an input`, constant: `${node.name}, ${constant}`}[node.op]
     ?? node.heading.replace(/:$/, "");
   const lines = [what, lost.has(i) ? "no value" : `value ${number(values[i], exact)}`];
-  if (shown.remarks.has(i)) lines.push(shown.remarks.get(i));
-  if (node.outdated) lines.push(node.outdated);
+  const remark = shown.remarks.get(i);
+  lines.push(...[remark === spec.outdated ? "" : remark, node.outdated].filter(Boolean));
   for (const error of [errors.get(i), sweep.errors.get(i)]) if (error) lines.push(error.message);
   if (node.op !== "constant" && !lost.has(graph.root)) {
     const isDone = sweep.handed[i] !== undefined;
