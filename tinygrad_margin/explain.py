@@ -27,6 +27,7 @@ from tinygrad_margin.engine import Value, adjoints, local_derivatives, topologic
 from tinygrad_margin.graph import Edge, count_paths, edge_paths, nodes_reached_from
 from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.ops import CONSTANT
+from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.names import node_formula, node_names, reason
 from tinygrad_margin.views.notation import (
     derivative,
@@ -53,9 +54,8 @@ class Explanation:
     s: Value
     count: int  # of all paths from s to J
     paths: tuple[tuple[Edge, ...], ...]  # the first few, each as its edges from J down to s
-    gradient: float  # ∂J/∂s, the sum over all paths
+    gradient: float  # ∂J/∂s, the sum over all paths; nan if it is not known
     reasons: tuple[str, ...]  # why the gradient goes where it goes, at nodes with a kink
-    is_outdated: bool  # some number is not what its operands make: reasons says only which
     _names: dict[Value, str]
 
     def __str__(self) -> str:
@@ -72,18 +72,23 @@ class Explanation:
             return f"{slope} = 1: {J} moves exactly as {J} moves."
         lead = "1 path leads" if self.count == 1 else f"{_large(self.count)} paths lead"
         lines = [f"{lead} from {s} to {J}:"]
-        lines += [f"  {_path(path, self._names, self.is_outdated)}" for path in self.paths]
-        if self.is_outdated:
-            return "\n".join([*lines, *self.reasons, f"So {slope} is not known yet."])
-        first, *others = [number(_product(path)) for path in self.paths]
-        terms = [first, *map(parenthesize, others)]
+        wrong = self._outdated()
+        lines += [f"  {_path(path, self._names, bool(wrong))}" for path in self.paths]
         if more := self.count - len(self.paths):
             lines.append(f"  and {_large(more)} more")
-            terms.append("…")
+        if wrong:
+            return "\n".join([*lines, *wrong, f"So {slope} is not known yet."])
+        first, *others = [number(_product(path)) for path in self.paths]
+        terms = [first, *map(parenthesize, others), *["…"] * (more > 0)]
         total = f"{' + '.join(terms)} = " * (self.count > 1) + number(self.gradient)
         return "\n".join([*lines, *self.reasons, f"So {slope} = {total}."])
 
     __repr__ = __str__
+
+    def _outdated(self) -> list[str]:
+        """A sentence for each of the first few numbers that are not what their operands make."""
+        found = outdated(self._names, self._names)
+        return [f"{self._names[node]} {words}" for node, words in found.items()][:_SHOWN]
 
     def _repr_latex_(self) -> str:
         J, s = self._names[self.J], self._names[self.s]
@@ -95,9 +100,10 @@ class Explanation:
                 rf"\text{{, so the chain rule never asks for }}{slope}$$"
             )
         terms = []
-        words = "".join(f"\n\n{why}" for why in self.reasons).replace("$", r"\$")
+        wrong = self._outdated()
+        words = "".join(f"\n\n{why}" for why in wrong or self.reasons).replace("$", r"\$")
         words = words.replace("<", r"$\lt$").replace(">", r"$\gt$")  # safe in HTML, too
-        if self.is_outdated:
+        if wrong:
             return rf"$${slope} = \text{{not known yet}}$${words}"
         for path in self.paths:
             way = r" \to ".join(map(latex, _shorten(_nodes(path, self.J, self._names))))
@@ -140,16 +146,14 @@ def explain(J: Value, s: Value) -> Explanation:
         name = one_line(s.label) or (number(s.data) if s._row is CONSTANT else "s")
         names[s] = name if name not in names.values() else f"the other {name}"
     found = tuple(tuple(path) for path in islice(edge_paths(J, s), _SHOWN))
-    gradient = grad(J, s)
+    gradient = math.nan if count and outdated(order, names) else grad(J, s)
     # The nodes on the paths that are shown; and, for a path that is not, the first ones at a kink.
     nodes = dict.fromkeys(edge.node for path in found for edge in path)
     between = (node for node in nodes_reached_from([s], order) if node is not s and node.is_at_kink)
     nodes |= dict.fromkeys(islice(between, _SHOWN))
     whys = {node: why for node in nodes if (why := reason(node, names))}
-    reasons = [f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items()]
-    wrong = [f"{names[node]} {words}" for node, words in outdated(order, names).items()]
-    reasons = wrong[:_SHOWN] or reasons
-    return Explanation(J, s, count, found, gradient, tuple(reasons), bool(wrong), names)
+    reasons = tuple(f"{names[n]} = {node_formula(n, names)}: {why}" for n, why in whys.items())
+    return Explanation(J, s, count, found, gradient, reasons, names)
 
 
 def _large(count: int) -> str:
@@ -174,16 +178,20 @@ def _nodes(path: Sequence[Edge], J: Value, names: dict[Value, str]) -> list[str]
 
 def _path(path: Sequence[Edge], names: dict[Value, str], is_outdated: bool) -> str:
     """A path, with the chain rule along it, and its numbers if they are not out of date."""
-    way, product, note = _nodes(path, path[0].node, names), number(_product(path)), ""
+    way, note = " → ".join(_shorten(_nodes(path, path[0].node, names))), ""
+    chain = [derivative(names[edge.node], names[edge.parent]) for edge in path]
+    if is_outdated:
+        return f"{way}:  {' · '.join(_shorten(chain))}"
+    product = number(_product(path))
     if len(path) > _LONGEST:
         path = [edge for edge in path if _derivative(edge) != 1.0] or path[:1]
+        chain = [derivative(names[edge.node], names[edge.parent]) for edge in path]
         note = " (factors of 1 left out)"
-    chain = [derivative(names[edge.node], names[edge.parent]) for edge in path]
     first, *others = [number(_derivative(edge)) for edge in path]
     factors = [first, *map(parenthesize, others)] if others else []
-    parts = [_shorten(chain), *([] if is_outdated else [_shorten(factors), [product]])]
+    parts = [_shorten(chain), _shorten(factors), [product]]
     products = " = ".join(" · ".join(part) for part in parts if part)
-    return f"{' → '.join(_shorten(way))}:  {products}{note}"
+    return f"{way}:  {products}{note}"
 
 
 def _shorten(parts: list[str]) -> list[str]:
@@ -237,22 +245,24 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
         v₀ = x = 3                 v̄₀ = v̄₁·∂v₁/∂v₀ + v̄₁·∂v₁/∂v₀ = 1·3 + 1·3 = 6
         v₁ = v₀ × v₀ = 3 × 3 = 9   v̄₁ = 1
     """
-    totals = adjoints(as_node(J, "evaluation_trace(J)"))
-    inputs = [node for node in totals if not node.parents and node._row is not CONSTANT]
-    steps = [node for node in totals if node.parents]
+    order = topological_order(as_node(J, "evaluation_trace(J)"))
+    inputs = [node for node in order if not node.parents and node._row is not CONSTANT]
+    steps = [node for node in order if node.parents]
     names = {node: f"v{subscript(i)}" for i, node in enumerate([*inputs, *steps], 1 - len(inputs))}
-    for node in totals:
+    for node in order:
         names.setdefault(node, one_line(node.label) or number(node.data))
+    wrong, marks = outdated(steps, names), firsts([*inputs, *steps])
+    slopes = slopes_or_nan if wrong else local_derivatives  # that a slope is missing may be wrong
+    totals = adjoints(J, slopes)
     # For each node, the terms of its adjoint, in symbols and in numbers.
-    terms: dict[Value, list[tuple[str, str]]] = {node: [] for node in totals}
+    terms: dict[Value, list[tuple[str, str]]] = {node: [] for node in order}
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
-        for parent, slope in zip(node.parents, local_derivatives(node), strict=True):
+        for parent, slope in zip(node.parents, slopes(node), strict=True):
             factor = parenthesize(number(slope))
             upstream = parenthesize(number(totals[node]))
             symbols = f"{bar}·{derivative(names[node], names[parent])}"
             terms[parent].append((symbols, f"{upstream}·{factor}"))
-    wrong, marks = outdated(steps, names), firsts(list(totals))
     rows = []
     for node in (*inputs, *steps):
         left = ", ".join(filter(None, [_primal(node, names, wrong.get(node)), marks.get(node)]))

@@ -107,6 +107,11 @@ def test_the_derivation_says_it():
         assert "not known yet" in text
     assert "·" in str(found)
     assert " = 7.389" not in str(found)
+    x.data = 2.0
+    found = explain(J, x)
+    assert "So ∂J/∂x = 7.389 + 14.78 = 22.17." in str(found)
+    x.data = 0.0  # only now
+    assert SAID in str(found)
 
 
 def test_the_sweep_says_it_at_its_step():
@@ -119,6 +124,18 @@ def test_the_sweep_says_it_at_its_step():
     step = sweep.step()
     x.data = 0.0  # only now
     assert "call recompute(J)" in str(step)
+
+
+def test_where_the_old_number_has_no_slope_they_say_what_to_do():
+    x = Value(1.0, "x")
+    J = x.log() * 2
+    x.data = 0.0  # 1/0, a slope of nothing: log has no number there
+    for text in (evaluation_trace(J), explain(J, x), [str(step) for step in ReverseSweep(J)][2]):
+        assert "is 0, but log(" in str(text)
+        assert "is undefined now: call recompute(J)" in str(text)
+    assert ">out of date: recompute(J)<" in animate(J, to=None).svg
+    assert "out of date: recompute(J)" in draw(J).source
+    assert explain(x, J).gradient == 0.0
 
 
 def test_pictures_say_it_in_the_box_and_show_no_gradients():

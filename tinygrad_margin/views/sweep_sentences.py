@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from tinygrad_margin.engine import Value, local_derivatives
 from tinygrad_margin.ops import CONSTANT
+from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.names import node_formula, reason
 from tinygrad_margin.views.notation import derivative, format_operation, glyph, number
 from tinygrad_margin.views.remarks import OVERFLOW, WAY_OUT, outdated
@@ -69,10 +70,12 @@ def take_step(
 ) -> Step:
     """Pass a node's gradient on to its operands: add to their totals.
 
-    If a local derivative raises SlopeError or OverflowError, no total has changed.
+    If a local derivative raises SlopeError or OverflowError, no total has changed. In a graph that
+    is out of date it is nan instead: the step does not show it, but says what to do.
     """
     upstream, contributions = totals[node], []
-    for parent, slope in zip(node.parents, local_derivatives(node), strict=True):
+    slopes = slopes_or_nan(node) if is_outdated else local_derivatives(node)
+    for parent, slope in zip(node.parents, slopes, strict=True):
         product = upstream * slope
         totals[parent] += product
         contributions.append(Contribution(parent, slope, product, totals[parent]))
