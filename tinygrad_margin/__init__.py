@@ -8,7 +8,7 @@
 (-1.0, 1.0)
 """
 
-from tinygrad_margin.calculus import grad, hessian, jvp
+from tinygrad_margin.calculus import KinkWarning, grad, hessian, jvp
 from tinygrad_margin.check import gradcheck, numeric_grad
 from tinygrad_margin.engine import Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
@@ -17,11 +17,13 @@ from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
 from tinygrad_margin.page import page
 from tinygrad_margin.primitive import primitive
+from tinygrad_margin.recompute import recompute
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.tape import Tape
 from tinygrad_margin.views import animate, beside, draw
 
 __all__ = [
+    "KinkWarning",
     "ReverseSweep",
     "SlopeError",
     "Tape",
@@ -45,5 +47,6 @@ __all__ = [
     "page",
     "paths",
     "primitive",
+    "recompute",
     "topological_order",
 ]

@@ -19,7 +19,10 @@ The graph of a gradient comes from the same reverse sweep, with Values for numbe
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, SupportsFloat, TypeAlias, overload
 
 from tinygrad_margin.engine import (
@@ -32,10 +35,12 @@ from tinygrad_margin.engine import (
     operation,
     power,
     topological_order,
+    with_gradient,
 )
 from tinygrad_margin.graph import nodes_reached_from
-from tinygrad_margin.guard import as_node, as_number, check_slopes, one_line, slope_error
+from tinygrad_margin.guard import as_node, as_number, check_slopes, describe, one_line, slope_error
 from tinygrad_margin.guard.copying import ROWS
+from tinygrad_margin.many import RowOfMany
 from tinygrad_margin.ops import CONSTANT, FLOATS, POW, POW_OF_NUMBER, POW_TO_NUMBER, Primitive
 from tinygrad_margin.primitive import partials_are_formulas
 
@@ -137,7 +142,7 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
         TypeError: J is not a Value; directions is not a mapping from Values to real numbers.
         ValueError: a node to move is not a leaf: its operands say how it moves.
         SlopeError, OverflowError: a node moves whose local derivative does not exist, or is too
-            large for a float.
+            large for a float, and J moves with it.
 
     Example:
         >>> a, b = Value(2.0), Value(3.0)
@@ -160,7 +165,9 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
         speed = as_number(direction, "a direction of jvp")
         if speed != 0.0:
             speeds[leaf] = speed
-    for node in topological_order(J):
+    order = topological_order(J)
+    reached = with_gradient(order)
+    for node in filter(reached.__contains__, order):
         if not speeds.keys().isdisjoint(node.parents):
             slopes = zip(node.parents, wanted_slopes(node, speeds), strict=True)
             total = sum(slope * speeds[parent] for parent, slope in slopes if parent in speeds)
@@ -252,7 +259,11 @@ def _multiply(a: Number, b: Number) -> Number:
 
 def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     """∂J/∂wrt as Values."""
-    asked, wanted = set(wrt), nodes_reached_from(wrt, topological_order(J))
+    order = topological_order(J)
+    reached = with_gradient(order)
+    asked, moving = set(wrt), nodes_reached_from(wrt, order)
+    wanted = moving.keys() & reached
+    kinks = [node for node in moving if node in reached and node.is_at_kink]
     for row, node in {node._row: node for node in wanted if node.parents}.items():
         if not partials_are_formulas(row):  # math.exp(x) makes a number of x: its slope is lost
             local_derivatives(node)  # anything else that is wrong with them raises here
@@ -262,7 +273,14 @@ def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
             )
     totals = adjoints(J, lambda node: _slope_terms(node, asked, wanted))
     found = (_plain(totals.get(node, 0.0)) for node in wrt)
-    return [total if isinstance(total, Value) else constant(total) for total in found]
+    slopes = [total if isinstance(total, Value) else constant(total) for total in found]
+    for i, x in enumerate(wrt if kinks else ()):
+        between = nodes_reached_from([x], moving)
+        if at := [kink for kink in kinks if kink in between]:
+            names = (f"{kink.op} of {', '.join(map(describe, kink.parents))}" for kink in at[:3])
+            row = gradient_at_kinks(", ".join(dict.fromkeys(names)), 1 + len(at))
+            slopes[i] = operation(row)(slopes[i], *at)
+    return slopes
 
 
 def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Sequence[_Term]:
@@ -278,16 +296,59 @@ def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Se
     return [_Term(x) for x in _slopes(node, wanted, VALUES, *operands, node)]
 
 
-# The slope of tanh and of sigmoid: only in the graph of a gradient.
+# The slope of tanh and of sigmoid: only in the graph of a gradient, like the two families below.
 SECH2 = Primitive(
     "sech2", "sech²", 1, lambda m, a: m.sech2(a), lambda m, a, out: (-2.0 * m.tanh(a) * out,)
 )
-# x · log y at y = 0, where it is 0 and has no slope: only in the graph of a gradient.
-XLOGY = Primitive(
-    "xlogy", "slope of **", 2, lambda m, x, y: m.xlogy(x, y), lambda m, x, y, out: (m.log(y), x / y)
-)
-ROWS |= {row.name: row for row in (SECH2, XLOGY)}
-_OPERATIONS = OPERATIONS | {row.name: operation(row) for row in (SECH2, XLOGY)}
+ROWS[SECH2.name] = SECH2
+_OPERATIONS = {**OPERATIONS, SECH2.name: operation(SECH2)}
+
+
+@cache
+def power_log(n: int) -> RowOfMany:
+    """aᵇ logⁿ a, the n-th derivative of aᵇ in b, where a is 0: it is 0 there for b > 0."""
+
+    def value(m: Any, a: Any, b: Any, n: int = n) -> Any:
+        out = m.pow(a, b)
+        for _ in range(n):
+            out = m.xlogy(out, a)
+        return out
+
+    def rule(m: Any, a: Any, b: Any, _: Any) -> tuple[Any, Any]:
+        no_slope_up_to_1 = 0.0 * m.log(a + m.step(b, 1.0, 0.0))  # in a, if b ≤ 1: log 0 raises
+        in_a = b * value(m, a, b - 1.0) + n * value(m, a, b - 1.0, n - 1) + no_slope_up_to_1
+        return in_a, value(m, a, b, n + 1)
+
+    name = f"power_log_{n}"
+    return RowOfMany(name, "slope of **", 2, value, rule, made_by=(power_log, (n,)))
+
+
+class KinkWarning(UserWarning):
+    """A second derivative was asked for at a kink, where the gradient jumps."""
+
+
+@cache
+def gradient_at_kinks(kinks: str, count: int) -> RowOfMany:
+    """The first of its operands, a gradient. The others are kinks that it depends on."""
+
+    def rule(*_: Any) -> tuple[float, ...]:
+        level, frame = 2, sys._getframe(1)
+        while frame.f_back and str(frame.f_globals.get("__name__")).startswith("tinygrad_margin."):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(
+            f"a second derivative at a kink: the gradient jumps at {kinks}. This is the derivative "
+            "for the slope that is taken there; with another choice it may be different. Move the "
+            "operands away from the kink",
+            KinkWarning,
+            stacklevel=level,
+        )
+        return (1.0,) + (0.0,) * (count - 1)
+
+    return RowOfMany(
+        f"gradient at {kinks}, {count}", "at kink", count, lambda m, gradient, *_: gradient, rule,
+        explanation=f"the gradient jumps at {kinks}; this is the one that is taken there",
+        made_by=(gradient_at_kinks, (kinks, count)),
+    )  # fmt: skip
 
 
 def _function(name: str) -> Any:
@@ -316,7 +377,10 @@ class Values:
         """x · log y, and 0 where y = 0."""
         if float(y) != 0.0:
             return _multiply(x, Values.log(y))
-        return _OPERATIONS["xlogy"](x, y) if isinstance(x, Value) and isinstance(y, Value) else 0.0
+        if not (isinstance(x, Value) and isinstance(y, Value)):
+            return 0.0
+        (n,) = x._row.made_by[1] if isinstance(x._row, RowOfMany) else (0,)  # x is aᵇ logⁿ a
+        return operation(power_log(n + 1))(*x.parents)
 
     @staticmethod
     def step(a: Number, b: Number, tie: float) -> float:

@@ -18,9 +18,11 @@ Read in this order: ``Value``, ``operation``, ``topological_order``, ``local_der
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import repeat
 from typing import Any, SupportsFloat, TypeAlias, cast
 
-from tinygrad_margin import fast_engine, guard, ops
+from tinygrad_margin import fast_engine, guard, many, ops
 from tinygrad_margin.ops import FLOATS, Primitive
 
 Operand: TypeAlias = "Value | SupportsFloat"
@@ -110,6 +112,7 @@ def _reflected(row: Primitive) -> Callable[[Value, Operand], Value]:
 
 
 OPERATIONS = {row.name: operation(row) for row in ops.TABLE.values()}
+_operation = cache(operation)
 
 
 class Value(guard.Guarded):
@@ -247,31 +250,31 @@ def power(a: Operand, b: Operand) -> Value:
     return OPERATIONS["pow_of_number" if a._row is ops.CONSTANT else "pow"](a, b)
 
 
-@guard.usage(guard.TWO_OPERANDS)
-def maximum(a: Operand, b: Operand = guard.MISSING) -> Value:
-    """The larger of a and b, as a node; the gradient goes to the larger one, ½ to each at a tie.
+@guard.usage(guard.OPERANDS)
+def maximum(a: Operand, b: Operand = guard.MISSING, *more: Operand) -> Value:
+    """The largest operand, as one node; the gradient goes there. A tie of k gives 1/k to each.
 
     Raises:
-        TypeError: an operand is neither a Value nor a real number, or there are not two of them.
+        TypeError: an operand is neither a Value nor a real number, or there is only one.
         OverflowError: an operand is a number too large for a float.
 
     Example:
         >>> z = Value(-0.5, "z")
-        >>> maximum(z, 0.0).data
-        0.0
+        >>> maximum(z, 0.0).data, maximum(z, 0.0, 2.0).data
+        (0.0, 2.0)
     """
-    return OPERATIONS["max"](as_operand(a, ops.MAX), b)
+    return _extreme(ops.MAX, many.max_of, a, b, *more)
 
 
-@guard.usage(guard.TWO_OPERANDS)
-def minimum(a: Operand, b: Operand = guard.MISSING) -> Value:
-    """The smaller of a and b, as a node, like ``maximum``.
+@guard.usage(guard.OPERANDS)
+def minimum(a: Operand, b: Operand = guard.MISSING, *more: Operand) -> Value:
+    """The smallest operand, as one node, like ``maximum``."""
+    return _extreme(ops.MIN, many.min_of, a, b, *more)
 
-    Example:
-        >>> minimum(Value(2.0), 3.0).data
-        2.0
-    """
-    return OPERATIONS["min"](as_operand(a, ops.MIN), b)
+
+def _extreme(row: Primitive, of: Callable[[int], Primitive], a: Operand, *others: Operand) -> Value:
+    apply = OPERATIONS[row.name] if len(others) == 1 else _operation(of(1 + len(others)))
+    return apply(*(as_operand(x, row) for x in (a, *others)))
 
 
 def topological_order(J: Value) -> list[Value]:
@@ -314,6 +317,19 @@ def local_derivatives(node: Value) -> tuple[float, ...]:
     return slopes
 
 
+def with_gradient(order: Sequence[Value]) -> set[Value]:
+    """The nodes that gradient reaches: all but what a max, min, relu or abs shuts off with slope 0.
+
+    Nothing else is asked for its slopes, so they need not exist.
+    """
+    reached = {order[-1]}
+    for node in reversed(order):
+        if node in reached:
+            slopes = local_derivatives(node) if node._row.cases else repeat(1.0)
+            reached |= {x for x, slope in zip(node.parents, slopes) if slope != 0.0}  # noqa: B905
+    return reached
+
+
 def adjoints(
     J: Value, slopes: Callable[[Value], Sequence[Any]] = local_derivatives
 ) -> dict[Value, Any]:
@@ -334,9 +350,10 @@ def adjoints(
         >>> adjoints(a * a + a)[a]                          # 3 + 3 + 1
         7.0
     """
-    totals = dict.fromkeys(topological_order(J), 0.0)
+    order = topological_order(J)
+    totals, reached = dict.fromkeys(order, 0.0), with_gradient(order)
     totals[J] = 1.0
-    for node, upstream in reversed(totals.items()):
+    for node in filter(reached.__contains__, reversed(order)):
         for parent, slope in zip(node.parents, slopes(node), strict=True):
-            totals[parent] += upstream * slope
+            totals[parent] += totals[node] * slope
     return totals

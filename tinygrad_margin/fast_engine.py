@@ -29,8 +29,8 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
 
     Args:
         J: the root.
-        plain: the plain sweep. It does the work if some node has more than two operands, and says
-            what is wrong if a slope does not exist.
+        plain: the plain sweep. It does the work if some node has more than two operands. If a slope
+            does not exist or is too large, it says what is wrong, or that nothing asks for it.
     """
     zero = float("0")  # a new object: no node holds it yet
     order: list[Node] = []
@@ -68,12 +68,11 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
                     leaves[b] = leaves.get(b, 0.0) + flow
                 else:
                     b._grad = so_far + flow
+        if all(map(math.isfinite, leaves.values())):
+            return leaves
     except (ArithmeticError, ValueError):
-        plain(J)  # raises the error that names the node
-        raise
-    if not all(map(math.isfinite, leaves.values())):
-        plain(J)  # likewise, if a slope is too large
-    return leaves
+        pass
+    return _set_inner(plain(J))  # or it raises the error that names the node
 
 
 def _inner_nodes(J: Node, zero: float) -> list[Node]:

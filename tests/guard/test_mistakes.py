@@ -151,9 +151,9 @@ MISTAKES = {
         ["backward() takes nothing; got retain_graph=True", "The graph is kept", "create_graph=True"]),
     "x.backward(1.0)": (lambda x, y: x.backward(1.0), TypeError, ["got 1.0", "∂J/∂J is 1"]),
     "maximum([x, y])": (
-        lambda x, y: maximum([x, y]), TypeError, ["got list", "functools.reduce(maximum, values)"]),
-    "minimum(x, y, 1)": (
-        lambda x, y: minimum(x, y, 1), TypeError, ["two operands; got 3", "functools.reduce(minimum"]),
+        lambda x, y: maximum([x, y]), TypeError, ["got list", "maximum(*values)"]),
+    "minimum(0, x=y)": (
+        lambda x, y: minimum(0, x=y), TypeError, ["two operands or more; got 0", "minimum(*values)"]),
     "maximum(x)": (lambda x, y: maximum(x), TypeError, ["got nothing"]),
     "Value()": (lambda x, y: Value(), TypeError, ["Value(data) takes a real number; got nothing"]),
     "topological_order([x, y])": (

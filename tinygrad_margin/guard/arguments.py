@@ -50,7 +50,7 @@ def as_operand_number(x: object, row: Primitive) -> float:
             "of Values of the same shape."
         )
         if row.name in ("max", "min"):
-            hint = f" Of several: functools.reduce({row.name}imum, values)."
+            hint = f" Of a list: {row.name}imum(*values)."
     return as_number(x, f"{row.symbol}, besides Values,", hint)
 
 

@@ -14,9 +14,7 @@ BACKWARD = (
     "backward() takes nothing; got {got}. The graph is kept, for another backward() too, and ∂J/∂J "
     "is 1; for derivatives of derivatives see grad(J, x, create_graph=True)"
 )
-TWO_OPERANDS = (
-    "{name} takes two operands; got {count}: {got}. Of several: functools.reduce({name}, values)"
-)
+OPERANDS = "{name} takes two operands or more; got {got}. Of a list: {name}(*values)"
 
 # Python's methods that would lose the gradient; the sentence follows the node.
 REFUSED = {
@@ -70,9 +68,9 @@ OTHER_NAMES = {
     "gradient": "the gradient is v.grad, once J.backward() has run; or grad(J, v)",
     "is_leaf": "a leaf has no operands: not v.parents",
     "item": "the number is v.data",
-    "max": "it is maximum(a, b), of two operands",
+    "max": "it is maximum(a, b)",
     "mean": f"{_ONE}; the mean of several is sum(values) / len(values)",
-    "min": "it is minimum(a, b), of two operands",
+    "min": "it is minimum(a, b)",
     "name": "the name of a Value is v.label",
     "numpy": "the number is v.data",
     "pow": "a power is v ** 2",
