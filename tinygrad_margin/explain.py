@@ -23,7 +23,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tinygrad_margin.calculus import grad, wanted_slopes
-from tinygrad_margin.engine import Value, adjoints, local_derivatives, topological_order
+from tinygrad_margin.engine import (
+    Value,
+    adjoints,
+    local_derivatives,
+    topological_order,
+    with_gradient,
+)
 from tinygrad_margin.graph import Edge, count_paths, edge_paths, nodes_reached_from
 from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.ops import CONSTANT
@@ -255,10 +261,12 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
     slopes = slopes_or_nan if wrong else local_derivatives  # that a slope is missing may be wrong
     totals = adjoints(J, slopes)
     # For each node, the terms of its adjoint, in symbols and in numbers.
+    reached = with_gradient(order)
     terms: dict[Value, list[tuple[str, str]]] = {node: [] for node in order}
     for node in reversed(steps):
         bar = names[node].replace("v", "v̄")
-        for parent, slope in zip(node.parents, slopes(node), strict=True):
+        given = slopes if node in reached else slopes_or_nan
+        for parent, slope in zip(node.parents, given(node), strict=True):
             factor = parenthesize(number(slope))
             upstream = parenthesize(number(totals[node]))
             symbols = f"{bar}·{derivative(names[node], names[parent])}"

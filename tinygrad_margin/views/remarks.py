@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from tinygrad_margin.engine import Value
-from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.recompute import value_of_operands
 from tinygrad_margin.views.names import node_formula
 from tinygrad_margin.views.notation import number
 
@@ -54,7 +54,7 @@ def outdated(order: Iterable[Value], names: Mapping[Value, str]) -> dict[Value, 
 def _computed(node: Value) -> float:
     """The value of a node, computed from its operands; nan if that raises."""
     try:
-        return float(node._row.value(FLOATS, *(parent.data for parent in node.parents)))
+        return value_of_operands(node)
     except Exception:  # a function of the user's own may raise anything
         return math.nan
 
