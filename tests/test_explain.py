@@ -97,6 +97,18 @@ def test_latex_is_balanced_whatever_the_label():
         assert text.count("$") == 4
 
 
+@pytest.mark.parametrize("label", ["a*b", "f(x)", "W[0]", "h'", "a/b", "a:b", "p|q", "a;b!", "x1e5"])
+def test_latex_shows_the_label_itself(label):
+    a = Value(2.0, label)
+    assert rf"{{\text{{{label}}} \to J}}" in explain(a * 3, a)._repr_latex_()
+
+
+def test_reasons_in_a_notebook_read_the_same_as_html_and_as_text():
+    text = explain(maximum(x := Value(2.0, "x<y"), 0), x)._repr_latex_()
+    assert r"x$\lt$y = 2 $\gt$ 0" in text
+    assert "&" not in text
+
+
 def test_baydins_table():
     x_1, x_2 = Value(2.0, "x_1"), Value(5.0, "x_2")
     y = x_1.log() + x_1 * x_2 - x_2.sin()

@@ -128,10 +128,13 @@ const filled = (template, words) => template.replace(/\{(\w+)\}/g, (_, word) => 
 
 class Graph {
   // spec.nodes, operands first and the root last: {op, in, label, name, heading, rules, …};
-  // spec.errors: the engine's messages.
+  // spec.errors: the engine's messages; spec.firsts and spec.overflow: what is said of the
+  // first node that is not finite, and where a gradient becomes too large.
   constructor(spec) {
     this.nodes = spec.nodes;
     this.errors = spec.errors;
+    this.firstWords = spec.firsts;
+    this.overflow = spec.overflow;
     this.root = spec.nodes.length - 1;
     this.rows = spec.nodes.map((node) => TABLE[node.op]);
   }
@@ -222,13 +225,23 @@ class Graph {
     step.contributions.forEach(({derivative, product, total}, place) => {
       if (!node.rules[place]) return;
       const factors = [step.upstream, derivative].map((x) => inParentheses(number(x))).join(" · ");
+      const overflows = Math.abs(product) === Infinity && [step.upstream, derivative].every(Number.isFinite);
       const isAsked = product !== 0 || !Number.isNaN(derivative);
       const found = isAsked ? `${factors} = ${number(product)}` : `0 ${this.errors.notAsked}`;
-      const line = `  ${node.rules[place]} = ${found}`;
+      const line = `  ${node.rules[place]} = ${found}${overflows ? this.overflow : ""}`;
       lines.push(total === product ? line : `${line}, in all ${number(total)}`);
     });
     const because = this.reason(step.node, values);
     return (because ? [...lines, `  ${because}`] : lines).join("\n");
+  }
+
+  // The first node that is infinite or nan, and the first that is nan, with the words for it.
+  firsts({values, lost}) {
+    const [infinite, undefined_] = [Number.isFinite, (x) => !Number.isNaN(x)].map(
+      (isRight) => values.findIndex((x, i) => !isRight(x) && !lost.has(i)));
+    const found = new Map([[infinite, this.firstWords[0]], [undefined_, this.firstWords[1]]]);
+    found.delete(-1);
+    return found;
   }
 
   // What the page says after the last step: J, and ∂J/∂input for the first few inputs.
@@ -236,7 +249,10 @@ class Graph {
     const slopes = inputs.slice(0, most).map(
       (i) => `${this.nodes[i].slope} = ${number(totals[i], {signed: true})}`);
     if (inputs.length > most) slopes.push("…");
-    return [`${this.nodes[this.root].name} = ${number(values[this.root])}`, ...slopes].join(", ");
+    const ends = [...this.firsts({values, lost: new Set()})].map(
+      ([i, words]) => `\n${this.nodes[i].name} is ${words}`);
+    const lead = `${this.nodes[this.root].name} = ${number(values[this.root])}`;
+    return [lead, ...slopes].join(", ") + ends.join("");
   }
 
   // Why the gradient goes where it goes, for an operation with a kink or its own explanation.

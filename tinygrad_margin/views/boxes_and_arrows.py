@@ -19,10 +19,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tinygrad_margin.engine import Value, adjoints, topological_order, with_gradient
+from tinygrad_margin.engine import (
+    Value,
+    adjoints,
+    local_derivatives,
+    topological_order,
+    with_gradient,
+)
+from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.notation import format_operation, glyph, number, parenthesize
-from tinygrad_margin.views.sweep_sentences import slopes_or_nan
+from tinygrad_margin.views.notation import (
+    enclose,
+    format_operation,
+    glyph,
+    number,
+    parenthesize,
+    typeset,
+)  # fmt: skip
 
 NO_GRADIENT = "does not exist"
 
@@ -40,6 +53,14 @@ def end_of_sweep(J: Value) -> Progress:
     """How far a sweep has come at its end; a gradient that does not exist is nan."""
     totals = adjoints(J, slopes_or_nan)
     return Progress(frozenset(totals), None, totals)
+
+
+def slopes_or_nan(node: Value) -> tuple[float, ...]:
+    """The local derivatives of a node; nan for each if one of them does not exist."""
+    try:
+        return local_derivatives(node)
+    except (SlopeError, OverflowError):
+        return (math.nan,) * len(node.parents)
 
 
 class Box(NamedTuple):
@@ -113,11 +134,11 @@ def has_back_arrow(node: Value, parent: Value) -> bool:
 
 
 def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
-    """The line of a box that names the node; empty for a node without a name or operands.
+    """The line of a box that names the node, as HTML; empty without a name and operands.
 
-    The names are HTML. An operand without a name is shown by its value.
+    An operand without a name is shown by its value.
     """
-    name = f"<b>{names[node]}</b>" if node in names else ""
+    name = f"<b>{typeset(names[node])}</b>" if node in names else ""
     if not node.parents:
         return name
     symbol = html.escape(node.op)
@@ -128,11 +149,11 @@ def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
         return f"<b>{glyph(symbol)}</b>"
     operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
     if symbol == "**" and len(operands) == 2:
-        exponent = re.sub("<sub>(.*)</sub>", r"_\1", operands[1])  # no sub inside sup
-        base = f"({operands[0]})" if "−" in operands[0] else operands[0]
-        formula = f"{base}<sup>{exponent}</sup>"
+        base = f"({operands[0]})" if "−" in operands[0] else enclose(operands[0])
+        exponent = re.sub("<sub>(.*)</sub>", r"_\1", typeset(enclose(operands[1])))  # not in sup
+        formula = f"{typeset(base)}<sup>{exponent}</sup>"
     else:
-        formula = format_operation(symbol, operands)
+        formula = format_operation(symbol, operands, typeset)
     return f"{name} = {formula}" if name else formula
 
 
