@@ -34,8 +34,8 @@ from tinygrad_margin import (
     topological_order,
 )
 from tinygrad_margin.engine import adjoints
+from tinygrad_margin.files import write_whole
 from tinygrad_margin.graph import count_paths
-from tinygrad_margin.views.files import write_whole
 
 WRITERS = {"draw.svg": draw, "draw.png": draw, "draw.dot": draw, "page.html": page,
            "animate.svg": animate}  # fmt: skip

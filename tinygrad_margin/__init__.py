@@ -14,13 +14,23 @@ from tinygrad_margin.engine import Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
 from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.guard import SlopeError
-from tinygrad_margin.losses import hinge_loss, margin_loss, multiclass_margin_loss
+from tinygrad_margin.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    hinge_loss,
+    logsumexp,
+    margin_loss,
+    multiclass_margin_loss,
+    softmax,
+    squared_error,
+)
 from tinygrad_margin.page import page
 from tinygrad_margin.primitive import primitive
 from tinygrad_margin.recompute import recompute
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.tape import Tape
 from tinygrad_margin.views import animate, beside, draw
+from tinygrad_margin.where import where
 
 __all__ = [
     "KinkWarning",
@@ -30,6 +40,8 @@ __all__ = [
     "Value",
     "animate",
     "beside",
+    "binary_cross_entropy",
+    "cross_entropy",
     "depends_on",
     "draw",
     "evaluation_trace",
@@ -39,6 +51,7 @@ __all__ = [
     "hessian",
     "hinge_loss",
     "jvp",
+    "logsumexp",
     "margin_loss",
     "maximum",
     "minimum",
@@ -48,5 +61,8 @@ __all__ = [
     "paths",
     "primitive",
     "recompute",
+    "softmax",
+    "squared_error",
     "topological_order",
+    "where",
 ]

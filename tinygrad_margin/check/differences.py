@@ -137,10 +137,11 @@ class Graph:
         if row not in self.only_floats:
             if (node, _MP.dps) not in self._at_rest:
                 numbers = [_MP.mpf(x) for x in at]
-                self._at_rest[node, _MP.dps] = numbers, _real(row.value(_MP, *numbers))
+                self._at_rest[node, _MP.dps] = numbers, row.value(_MP, *numbers)
             numbers, here = self._at_rest[node, _MP.dps]
             moved = [a if h is None else a + h for a, h in zip(numbers, moves, strict=True)]
-            return _real(row.value(_MP, *moved)) - here
+            there = row.value(_MP, *moved)  # −inf, a mask, does not move at all
+            return 0 * _MP.one if there == here else _real(there) - _real(here)
         rise = 0
         for m, move in enumerate(moves):
             if move:  # to the side of the move, so that no step crosses a kink

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_margin.engine import Value
+from tinygrad_margin.files import file_format, write_whole
 from tinygrad_margin.guard import one_line
 from tinygrad_margin.guard.errors import NEEDS, NO_SLOPE, SLOPE_TOO_LARGE, TOO_LARGE
 from tinygrad_margin.ops import Primitive
@@ -34,15 +35,14 @@ from tinygrad_margin.page.operations_in_javascript import (
 )
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, end_of_sweep
 from tinygrad_margin.views.colours import DARK, LIGHT
-from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_formula
 from tinygrad_margin.views.notation import derivative, enclose, typeset
 from tinygrad_margin.views.remarks import NOT_A_NUMBER, NOT_FINITE, OVERFLOW
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
-from tinygrad_margin.views.sweep_sentences import step_words
+from tinygrad_margin.views.sweep_sentences import NOT_ASKED, step_words
 
 _ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
-           "slopeTooLarge": SLOPE_TOO_LARGE}  # fmt: skip
+           "slopeTooLarge": SLOPE_TOO_LARGE, "notAsked": NOT_ASKED}  # fmt: skip
 _PHONE = 60  # nodes; a larger graph does not fit on a phone in any direction
 
 

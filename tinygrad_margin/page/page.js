@@ -178,8 +178,7 @@ function about(i) {
   const what = {leaf: `${node.name}, an input`, constant: `${node.name}, ${constant}`}[node.op]
     ?? node.heading.replace(/:$/, "");
   const lines = [what, lost.has(i) ? "no value" : `value ${number(values[i], exact)}`];
-  const remark = shown.remarks.get(i);
-  lines.push(...[remark === spec.outdated ? "" : remark, node.outdated].filter(Boolean));
+  lines.push(...[node.outdated ?? shown.remarks.get(i)].filter(Boolean));
   for (const error of [errors.get(i), sweep.errors.get(i)]) if (error) lines.push(error.message);
   if (node.op !== "constant" && !lost.has(graph.root)) {
     const isDone = sweep.handed[i] !== undefined;
@@ -355,7 +354,7 @@ function address() {
     if (Number.isFinite(x) && (isInput || x !== recorded[node])) parts.set(key, String(x));
   }
   if (state.step !== null) parts.set("step", String(state.step));
-  return `#${parts}`;
+  return `#${parts}`.replaceAll("+", "%20");
 }
 
 let written = 0;
@@ -375,13 +374,16 @@ function remember() {  // browsers limit how often an address may change
   }
 }
 
-// Set the state from the address; ignore what makes no sense.
+// Set the state from the address; ignore what makes no sense. A plus is a plus, but some programs
+// write it for a space.
 function recall() {
-  const parts = new URLSearchParams(location.hash.slice(1));
+  const said = location.hash.slice(1);
+  const parts = new URLSearchParams(said.replaceAll("+", "%2B"));
+  const spaced = new URLSearchParams(said);
   state.leaves = [...recorded];
   for (const {node, key} of rows) {
-    const said = parts.get(key)?.trim();  // a plus in an address is a space
-    if (PLAIN_NUMBER.test(said) && Number.isFinite(Number(said))) state.leaves[node] = Number(said);
+    const x = (parts.get(key) ?? spaced.get(key))?.trim().replace(" ", "+");
+    if (PLAIN_NUMBER.test(x) && Number.isFinite(Number(x))) state.leaves[node] = Number(x);
   }
   for (const {node, box} of rows) box.value = boxed(state.leaves[node]);
   const step = parts.get("step");

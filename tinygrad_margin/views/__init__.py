@@ -5,7 +5,7 @@
 - ``names``, ``notation`` and ``sweep_sentences`` say in words and symbols what a node is and does;
   ``remarks`` says which numbers are out of date, and which is the first that is not finite.
 - ``boxes_and_arrows`` decides what a picture shows; ``dot`` (with ``run_graphviz``) and ``svg``
-  write it down, in the ``colours``; ``files`` puts it on disk.
+  write it down, in the ``colours``.
 - ``source`` writes a row of the table as Python or JavaScript.
 
 >>> from tinygrad_margin import Value, margin_loss

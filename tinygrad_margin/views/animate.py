@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeVar
 
-from tinygrad_margin.engine import Value
+from tinygrad_margin.engine import Value, with_gradient
+from tinygrad_margin.files import file_format, write_whole
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
 from tinygrad_margin.views.colours import LIGHT
-from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.svg import STYLE, SvgGraph
 from tinygrad_margin.views.sweep_sentences import take_step
 
@@ -134,10 +134,11 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
 def _frames(graph: SvgGraph) -> tuple[list[Progress], list[str]]:
     """The frames of the sweep, from its start to the whole picture, each with its sentence."""
     totals = dict.fromkeys(graph.nodes, 0.0) | {graph.J: 1.0}
-    done: list[Value] = []
+    done, reached = list[Value](), set(with_gradient(graph.nodes))
     frames, sentences = [Progress(frozenset(), None, dict(totals))], [graph.opening]
     for node in reversed(graph.nodes):
-        sentences.append(str(take_step(node, totals, graph.names, bool(graph.outdated))))
+        step = take_step(node, totals, graph.names, reached, bool(graph.outdated))
+        sentences.append(str(step))
         done.append(node)
         frames.append(Progress(frozenset(done), node, dict(totals)))
     frames.append(Progress(frozenset(done), None, totals))

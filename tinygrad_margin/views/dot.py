@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import graphviz
 
 from tinygrad_margin.engine import Value
+from tinygrad_margin.files import write_whole
 from tinygrad_margin.views.colours import LIGHT
-from tinygrad_margin.views.files import write_whole
 from tinygrad_margin.views.graphviz_svg import centre_lines
 from tinygrad_margin.views.run_graphviz import render
 

@@ -21,11 +21,11 @@ import os
 from collections.abc import Mapping
 
 from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.files import file_format, write_whole
 from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, end_of_sweep, title
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.dot import LOOK, Edge, Picture, box_label, check_size, make_picture
-from tinygrad_margin.views.files import file_format, write_whole
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import derivative, typeset
 from tinygrad_margin.views.remarks import OUT_OF_DATE, firsts, outdated

@@ -3,95 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from tinygrad_margin import Value, depends_on, grad, margin_loss, topological_order
+from tinygrad_margin import Value, draw, grad, topological_order
 from tinygrad_margin.nn import MLP, Layer, Neuron, WindowScorer
-
-SLOPES = {
-    "tanh": lambda z: 1 - np.tanh(z) ** 2,
-    "sigmoid": lambda z: (s := 1 / (1 + np.exp(-z))) * (1 - s),
-    "relu": lambda z: (z > 0).astype(float),
-}
-VALUES = {
-    "tanh": np.tanh,
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "relu": lambda z: np.maximum(z, 0),
-}
-
-
-def numbers(values):
-    return np.array([[v.data for v in row] for row in values])
-
-
-@pytest.mark.parametrize("f", ["tanh", "sigmoid", "relu"])
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("regime", [1, 0.5, 0])
-def test_the_gradients_are_the_closed_form_of_the_notes(f, seed, regime):
-    """∂J/∂U = a_c − a, ∂J/∂W = δ_c x_cᵀ − δ xᵀ, ∂J/∂b = δ_c − δ, ∂J/∂x = −Wᵀδ, δ = U ∘ f′(z)."""
-    rng = random.Random(seed)
-    n, m = rng.randint(1, 5), rng.randint(1, 4)
-    net = WindowScorer(n, m, f=f, seed=seed)
-    for b in net.b:
-        b.data = rng.uniform(-1, 1)
-    x = [Value(rng.uniform(-1, 1)) for _ in range(n)]
-    x_c = [Value(rng.uniform(-1, 1)) for _ in range(n)]
-    s, s_c = net(x), net(x_c)
-    difference = s.data - s_c.data
-    if regime == 0.5:  # the same window twice: s = s_c, and with Δ = 0 the kink
-        x_c = [Value(v.data) for v in x]
-        s_c = net(x_c)
-        J = margin_loss(s, s_c, 0.0)
-    else:
-        J = (
-            margin_loss(s, s_c, abs(difference) + 1)
-            if regime
-            else margin_loss(*((s, s_c) if difference > 0 else (s_c, s)), abs(difference) / 2)
-        )
-        if regime == 0:
-            assert J.data == 0.0
-    W, U, b = numbers(net.W), numbers([net.U])[0], numbers([net.b])[0]
-
-    def half(x):
-        x = np.array([v.data for v in x])
-        z = W @ x + b
-        return x, VALUES[f](z), U * SLOPES[f](z)
-
-    (vx, a, delta), (vx_c, a_c, delta_c) = half(x), half(x_c)
-    expected = {
-        "U": a_c - a,
-        "W": np.outer(delta_c, vx_c) - np.outer(delta, vx),
-        "b": delta_c - delta,
-        "x": -W.T @ delta,
-        "x_c": W.T @ delta_c,
-    }
-    found = {
-        "U": grad(J, net.U),
-        "W": [grad(J, row) for row in net.W],
-        "b": grad(J, net.b),
-        "x": grad(J, x),
-        "x_c": grad(J, x_c),
-    }
-    for name, closed in expected.items():
-        np.testing.assert_allclose(found[name], regime * closed, rtol=0, atol=1e-12, err_msg=name)
-
-
-def test_two_scores_share_the_weights_and_do_not_depend_on_one_another():
-    net = WindowScorer(3, 2, seed=1)
-    s, s_c = net([0.1, 0.2, 0.3]), net([Value(0.3), 0.2, 0.1])
-    assert not depends_on(s, s_c)
-    assert not depends_on(s_c, s)
-    for weight in net.parameters():
-        assert depends_on(s, weight)
-        assert depends_on(s_c, weight)
-
-
-def test_labels_and_order_of_the_parameters():
-    net = WindowScorer(11, 2, seed=3)
-    labels = [p.label for p in net.parameters()]
-    assert labels[:3] == ["W_11", "W_12", "W_13"]
-    assert labels[9:13] == ["W_1,10", "W_1,11", "W_21", "W_22"]
-    assert labels[-4:] == ["b_1", "b_2", "U_1", "U_2"]
-    again = WindowScorer(11, 2, seed=3)
-    assert [p.data for p in again.parameters()] == [p.data for p in net.parameters()]
+from tinygrad_margin.ops import FLOATS, TABLE
 
 
 @pytest.mark.parametrize("bad", [
@@ -114,7 +28,13 @@ def test_bad_input(bad):
     (lambda: MLP(0, [1]), ValueError, "nin, the number of inputs, is 1 or more; got 0"),
     (lambda: Layer(2, 0), ValueError, "nout, the number of neurons, is 1 or more; got 0"),
     (lambda: Neuron(-1), ValueError, "nin, the number of inputs, is 1 or more; got -1"),
-    (lambda: Neuron(2, nonlin="tanh"), TypeError, r"nonlin is True.*got 'tanh'.*neuron\(x\)\.tanh\(\)"),
+    (lambda: Neuron(2, "tanh"), TypeError, r"nonlin is True.*nonlin='tanh'; got 'tanh'"),
+    (lambda: Neuron(2, False, nonlin="tanh"), TypeError, "got 'tanh'"),
+    (lambda: MLP(2, [1], activation="tanh"), TypeError, "nonlin is True.*got activation='tanh'"),
+    (lambda: Layer(2, 3, nonlin="gelu"), ValueError, "one of exp, .*sigmoid.*; got 'gelu'"),
+    (lambda: MLP(2, [3, 1], nonlin="max"), ValueError, "one of exp, .*; got 'max'"),
+    (lambda: MLP(2, [3, 1], nonlin=None), TypeError, "nonlin is True.*got None"),
+    (lambda: MLP(2, [3, 1], seed="a"), TypeError, "seed is an int.*got str 'a'"),
     (lambda: Neuron(2, nonlin=Value.tanh), TypeError, "nonlin is True"),
     (lambda: MLP(2, [1])([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"list of lists.*\[model\(x\) for x in X\]"),
     (lambda: MLP(2, [1])(np.ones((5, 2))), TypeError, "list of lists"),
@@ -132,7 +52,13 @@ def test_sizes_and_inputs_of_every_kind():
     random.seed(1)
     for net in (MLP(np.int64(2), np.array([3, 1])), MLP(2, (3, 1)), MLP(2, iter([3, 1]))):
         x = [0.5, -1.0]
-        same = [net(x), net(tuple(x)), net(np.array(x)), net(list(map(Value, x))), net(list(map(np.array, x)))]
+        same = [
+            net(x),
+            net(tuple(x)),
+            net(np.array(x)),
+            net(list(map(Value, x))),
+            net(list(map(np.array, x))),
+        ]
         assert len({v.data for v in same}) == 1
 
 
@@ -188,3 +114,74 @@ def test_a_hidden_layer_of_one_neuron():
         J = sum(outputs) if isinstance(outputs, list) else outputs
         J.backward()
         assert any(p.grad for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "abs", "relu"]
+)
+def test_every_function_of_the_table_by_its_name(name):
+    net = MLP(2, [3, 1], nonlin=name, seed=4)
+    for p in net.parameters():
+        p.data = abs(p.data)  # log and sqrt need sums above 0
+    x, (hidden, last) = [0.5, 1.5], net.layers
+    sums = [
+        sum(w.data * x_i for w, x_i in zip(n.w, x, strict=True)) + n.b.data for n in hidden.neurons
+    ]
+    a = [TABLE[name].value(FLOATS, z) for z in sums]
+    w = [v.data for v in last.neurons[0].w]
+    assert net(x).data == pytest.approx(sum(map(float.__mul__, w, a)) + last.neurons[0].b.data)
+    assert grad(net(x), last.neurons[0].w) == pytest.approx(a)
+    assert {node.op for node in topological_order(net(x))} == {"", "+", "*", TABLE[name].symbol}
+    assert WindowScorer(2, 2, f=name).f == name
+
+
+def test_nonlin_true_and_false_mean_what_they_mean_in_micrograd():
+    for same in ("relu", True, 1, np.True_):
+        assert repr(Neuron(2, nonlin=same)) == repr(Neuron(2)) == "ReLUNeuron(2)"
+    assert repr(Neuron(2, False)) == repr(Layer(2, 1, False).neurons[0]) == "LinearNeuron(2)"
+    assert {n.op for n in topological_order(MLP(2, [3, 2, 1], nonlin=False)([1.0, 2.0]))} <= {
+        "",
+        "+",
+        "*",
+    }
+    assert repr(MLP(1, [1, 1], nonlin="tanh")).count("TanhNeuron(1)") == 1
+
+
+@pytest.mark.parametrize("build", [
+    lambda **seed: MLP(2, [3, 1], **seed), lambda **seed: Layer(3, 4, **seed),
+    lambda **seed: Neuron(5, **seed),
+])  # fmt: skip
+def test_a_seed_gives_the_same_weights_and_leaves_random_alone(build):
+    def numbers(**seed):
+        return [p.data for p in build(**seed).parameters()]
+
+    state = random.getstate()
+    assert numbers(seed=3) == numbers(seed=np.int64(3)) != numbers(seed=4)
+    assert len(set(numbers(seed=3))) > 4  # no two neurons alike
+    assert random.getstate() == state
+    random.seed(3)
+    assert numbers() == numbers(seed=3)
+    assert numbers() != numbers(seed=3)
+
+
+def test_labels_say_layer_neuron_and_input():
+    net = MLP(11, [12, 1], seed=1)
+    labels = [p.label for p in net.parameters()]
+    assert labels[:2] == ["W_1,1,1", "W_1,1,2"]
+    assert labels[11:13] == ["b_1,1", "W_1,2,1"]
+    assert labels[-2:] == ["W_2,1,12", "b_2,1"]
+    assert {"W_1,11,1", "W_1,1,11"} < set(labels)
+    assert len(set(labels)) == len(labels)
+    nodes = topological_order(net([0.1] * 11))
+    assert [node.label for node in nodes if node.parents and node.label][-2:] == ["a_1,12", "a_2,1"]
+    assert [p.label for p in Layer(2, 2).parameters()] == [
+        "W_1,1",
+        "W_1,2",
+        "b_1",
+        "W_2,1",
+        "W_2,2",
+        "b_2",
+    ]
+    assert [p.label for p in Neuron(2).parameters()] == ["W_1", "W_2", "b"]
+    assert [z.label for z in Layer(2, 2)([1, 2])] == ["a_1", "a_2"]
+    assert "<i>W</i><sub>1,1,1</sub>" in draw(MLP(1, [1, 1], seed=1)([0.3])).source

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tinygrad_margin.views.files import write_whole
+from tinygrad_margin.files import write_whole
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
 
