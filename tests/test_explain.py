@@ -204,3 +204,9 @@ def test_a_long_path_shows_the_factors_that_matter():
         v = v + 1
     text = str(explain(v * 3, x))
     assert "= 3 (factors of 1 left out)" in text
+
+
+def test_a_slope_that_nobody_asks_for_is_not_in_the_table():
+    x = Value(0.0, "x")
+    lines = str(evaluation_trace(maximum(x.sqrt(), 1.0) + x)).splitlines()
+    assert lines[2].endswith("v̄₀ = v̄₃·∂v₃/∂v₀ + v̄₁·∂v₁/∂v₀ = 1·1 + 0 = 1")

@@ -33,7 +33,6 @@ from tinygrad_margin.engine import (
 from tinygrad_margin.graph import Edge, count_paths, edge_paths, nodes_reached_from
 from tinygrad_margin.guard import SlopeError, as_node, one_line
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.names import node_formula, node_names, reason
 from tinygrad_margin.views.notation import (
     derivative,
@@ -46,6 +45,7 @@ from tinygrad_margin.views.notation import (
     width,
 )  # fmt: skip
 from tinygrad_margin.views.remarks import firsts, outdated
+from tinygrad_margin.views.sweep_sentences import slopes_or_nan
 
 _SHOWN = 5  # paths
 _HEAD = ("Forward primal trace ↓", "Reverse adjoint trace ↑")
@@ -280,10 +280,11 @@ def evaluation_trace(J: Value) -> EvaluationTrace:
         bar = names[node].replace("v", "v̄")
         given = slopes if node in reached else slopes_or_nan
         for parent, slope in zip(node.parents, given(node), strict=True):
-            product = f"{parenthesize(number(totals[node]))}·{parenthesize(number(slope))}"
-            if node not in reached and math.isnan(slope):
-                product = "0"  # no gradient arrives, so there need not be a slope
-            terms[parent].append((f"{bar}·{derivative(names[node], names[parent])}", product))
+            factor = parenthesize(number(slope))
+            upstream = parenthesize(number(totals[node]))
+            symbols = f"{bar}·{derivative(names[node], names[parent])}"
+            is_shut = node not in reached and math.isnan(slope)  # so nobody asks for the slope
+            terms[parent].append((symbols, "0" if is_shut else f"{upstream}·{factor}"))
     rows = []
     for node in (*inputs, *steps):
         left = ", ".join(filter(None, [_primal(node, names, wrong.get(node)), marks.get(node)]))
@@ -306,4 +307,4 @@ def _adjoint(name: str, terms: list[tuple[str, str]], total: float, is_outdated:
     """One line of the reverse trace; the root has no terms."""
     sums = [" + ".join(_shorten(list(column))) for column in zip(*terms, strict=True)]
     sums = sums[:1] if sums and is_outdated else [*sums, number(total)]
-    return " = ".join([name.replace("v", "v̄"), *sums])
+    return " = ".join(dict.fromkeys([name.replace("v", "v̄"), *sums]))  # and not 0 = 0

@@ -17,11 +17,11 @@ from tinygrad_margin.engine import Value, adjoints, topological_order
 from tinygrad_margin.page import page
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.views.animate import animate
-from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.draw import draw
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import derivative, number
 from tinygrad_margin.views.run_graphviz import RenderError
+from tinygrad_margin.views.sweep_sentences import slopes_or_nan
 
 _MARGIN = "'max(1 + s_c - s, 0)' s=0.3 s_c=0.5"
 _BAYDIN = "'log(x_1) + x_1*x_2 - sin(x_2)' x_1=2 x_2=5"

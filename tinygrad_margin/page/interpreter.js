@@ -225,8 +225,8 @@ class Graph {
     step.contributions.forEach(({derivative, product, total}, place) => {
       if (!node.rules[place]) return;
       const factors = [step.upstream, derivative].map((x) => inParentheses(number(x))).join(" · ");
-      const overflows = Math.abs(product) === Infinity && [step.upstream, derivative].every(Number.isFinite);
       const isAsked = product !== 0 || !Number.isNaN(derivative);
+      const overflows = Math.abs(product) === Infinity && [step.upstream, derivative].every(Number.isFinite);
       const found = isAsked ? `${factors} = ${number(product)}` : `0 ${this.errors.notAsked}`;
       const line = `  ${node.rules[place]} = ${found}${overflows ? this.overflow : ""}`;
       lines.push(total === product ? line : `${line}, in all ${number(total)}`);

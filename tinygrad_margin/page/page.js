@@ -178,8 +178,7 @@ function about(i) {
   const what = {leaf: `${node.name}, an input`, constant: `${node.name}, ${constant}`}[node.op]
     ?? node.heading.replace(/:$/, "");
   const lines = [what, lost.has(i) ? "no value" : `value ${number(values[i], exact)}`];
-  const remark = shown.remarks.get(i);
-  lines.push(...[remark === spec.outdated ? "" : remark, node.outdated].filter(Boolean));
+  lines.push(...[node.outdated ?? shown.remarks.get(i)].filter(Boolean));
   for (const error of [errors.get(i), sweep.errors.get(i)]) if (error) lines.push(error.message);
   if (node.op !== "constant" && !lost.has(graph.root)) {
     const isDone = sweep.handed[i] !== undefined;

@@ -19,14 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tinygrad_margin.engine import (
-    Value,
-    adjoints,
-    local_derivatives,
-    topological_order,
-    with_gradient,
-)
-from tinygrad_margin.guard import SlopeError
+from tinygrad_margin.engine import Value, adjoints, topological_order, with_gradient
 from tinygrad_margin.ops import CONSTANT
 from tinygrad_margin.views.notation import (
     enclose,
@@ -36,6 +29,7 @@ from tinygrad_margin.views.notation import (
     parenthesize,
     typeset,
 )  # fmt: skip
+from tinygrad_margin.views.sweep_sentences import slopes_or_nan
 
 NO_GRADIENT = "does not exist"
 
@@ -53,14 +47,6 @@ def end_of_sweep(J: Value) -> Progress:
     """How far a sweep has come at its end; a gradient that does not exist is nan."""
     totals = adjoints(J, slopes_or_nan)
     return Progress(frozenset(totals), None, totals)
-
-
-def slopes_or_nan(node: Value) -> tuple[float, ...]:
-    """The local derivatives of a node; nan for each if one of them does not exist."""
-    try:
-        return local_derivatives(node)
-    except (SlopeError, OverflowError):
-        return (math.nan,) * len(node.parents)
 
 
 class Box(NamedTuple):

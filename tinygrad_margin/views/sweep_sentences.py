@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tinygrad_margin.engine import Value, local_derivatives
+from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.names import node_formula, reason
 from tinygrad_margin.views.notation import derivative, format_operation, glyph, number
 from tinygrad_margin.views.remarks import OVERFLOW, WAY_OUT, outdated
@@ -61,33 +61,44 @@ class Step:
             if rule:
                 factors = format_operation("*", [number(self.upstream), number(slope)])
                 line = f"  {rule} = {factors.replace(glyph('*'), '·')} = {number(product)}"
-                if math.isnan(slope) and product == 0.0:
-                    line = f"  {rule} = 0 {NOT_ASKED}"
                 if math.isinf(product) and math.isfinite(self.upstream) and math.isfinite(slope):
                     line += f" ({OVERFLOW})"
+                if math.isnan(slope) and product == 0.0:
+                    line = f"  {rule} = 0 {NOT_ASKED}"
                 lines.append(line if total == product else f"{line}, in all {number(total)}")
         because = reason(self.node, self.names)
         return "\n".join([*lines, f"  {because}"] if because else lines)
 
 
 def take_step(
-    node: Value, totals: dict[Value, float], names: dict[Value, str],
-    reached: Container[Value], is_outdated: bool = False,
-) -> Step:  # fmt: skip
+    node: Value,
+    totals: dict[Value, float],
+    names: dict[Value, str],
+    reached: Container[Value],
+    is_outdated: bool = False,
+) -> Step:
     """Pass a node's gradient on to its operands: add to their totals.
 
     If gradient has ``reached`` the node and a local derivative raises SlopeError or OverflowError,
     no total has changed. If it has not, nothing is passed on, and the slopes need not exist. In a
-    graph that is out of date they are nan instead: the step shows none, but says what to do.
+    graph that is out of date such a slope is nan: the step shows no numbers, and says what to do.
     """
     upstream, contributions = totals[node], []
-    is_asked = node in reached and not is_outdated
-    slopes = local_derivatives(node) if is_asked else slopes_or_nan(node)
+    needed = node in reached and not is_outdated
+    slopes = local_derivatives(node) if needed else slopes_or_nan(node)
     for parent, slope in zip(node.parents, slopes, strict=True):
         product = upstream * slope if node in reached else 0.0
         totals[parent] += product
         contributions.append(Contribution(parent, slope, product, totals[parent]))
     return Step(node, upstream, tuple(contributions), names, is_outdated)
+
+
+def slopes_or_nan(node: Value) -> tuple[float, ...]:
+    """The local derivatives of a node; nan for each if one of them does not exist."""
+    try:
+        return local_derivatives(node)
+    except (SlopeError, OverflowError):
+        return (math.nan,) * len(node.parents)
 
 
 def step_words(node: Value, names: dict[Value, str]) -> tuple[str, list[str]]:
