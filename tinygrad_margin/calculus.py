@@ -65,7 +65,8 @@ def grad(
         wrt: a Value, or several.
         create_graph: return Values instead of floats: the gradient as a graph, which shares J's
             nodes and can be drawn, stepped through and differentiated again. The slope of a max,
-            a relu or an abs is a number in it, because it is the same all around the point.
+            a relu or an abs is a number in it, because it is the same all around the point. At a
+            kink it is not, and if a slope of this graph is asked for, a ``KinkWarning`` says so.
 
     Returns:
         One float, or a list of one for each; 0.0 for a Value that J does not depend on. With
@@ -107,6 +108,9 @@ def _asked(J: object, wrt: object, what: str) -> list[Value]:
 
 def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
     """The second derivatives of J: row i, column j is ∂²J/∂wrt[i]∂wrt[j].
+
+    At a kink there are none. The result is that for the slopes taken there, as if they stayed the
+    same around the point, and a ``KinkWarning`` names the kink.
 
     Args:
         J: the root.
@@ -321,7 +325,19 @@ def power_log(n: int) -> RowOfMany:
 
 
 class KinkWarning(UserWarning):
-    """A second derivative was asked for at a kink, where the gradient jumps."""
+    """A second derivative was asked for at a kink, where the gradient jumps.
+
+    Example:
+        >>> import warnings
+        >>> x = Value(0.0, "x")
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", KinkWarning)     # an error instead of a warning
+        ...     try:
+        ...         hessian(abs(x) ** 2, x)             # would be 0; beside the kink it is 2
+        ...     except KinkWarning as warning:
+        ...         print(str(warning)[:68])
+        a second derivative at a kink: the gradient jumps at abs of x = 0.0.
+    """
 
 
 @cache
