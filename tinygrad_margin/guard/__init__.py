@@ -5,6 +5,7 @@ guarded), copying and pickling.
 """
 
 from tinygrad_margin.guard.arguments import as_node, as_number, as_operand_number
+from tinygrad_margin.guard.copying import connect
 from tinygrad_margin.guard.errors import SlopeError, check_slopes, slope_error, value_error
 from tinygrad_margin.guard.guarded import Guarded, backward_slot, number_slot, text_slot
 from tinygrad_margin.guard.mistakes import BACKWARD, OPERANDS, VALUE
@@ -13,6 +14,6 @@ from tinygrad_margin.guard.usage import usage
 
 __all__ = [
     "BACKWARD", "MISSING", "OPERANDS", "VALUE", "Guarded", "SlopeError", "as_node", "as_number",
-    "as_operand_number", "backward_slot", "check_slopes", "describe", "listed", "number_slot",
-    "one_line", "slope_error", "text_slot", "typed", "usage", "value_error",
+    "as_operand_number", "backward_slot", "check_slopes", "connect", "describe", "listed",
+    "number_slot", "one_line", "slope_error", "text_slot", "typed", "usage", "value_error",
 ]  # fmt: skip
