@@ -97,6 +97,18 @@ def test_latex_is_balanced_whatever_the_label():
         assert text.count("$") == 4
 
 
+@pytest.mark.parametrize("label", ["a*b", "f(x)", "W[0]", "h'", "a/b", "a:b", "p|q", "a;b!", "x1e5"])
+def test_latex_shows_the_label_itself(label):
+    a = Value(2.0, label)
+    assert rf"{{\text{{{label}}} \to J}}" in explain(a * 3, a)._repr_latex_()
+
+
+def test_reasons_in_a_notebook_read_the_same_as_html_and_as_text():
+    text = explain(maximum(x := Value(2.0, "x<y"), 0), x)._repr_latex_()
+    assert r"x$\lt$y = 2 $\gt$ 0" in text
+    assert "&" not in text
+
+
 def test_baydins_table():
     x_1, x_2 = Value(2.0, "x_1"), Value(5.0, "x_2")
     y = x_1.log() + x_1 * x_2 - x_2.sin()
@@ -192,3 +204,9 @@ def test_a_long_path_shows_the_factors_that_matter():
         v = v + 1
     text = str(explain(v * 3, x))
     assert "= 3 (factors of 1 left out)" in text
+
+
+def test_a_slope_that_nobody_asks_for_is_not_in_the_table():
+    x = Value(0.0, "x")
+    lines = str(evaluation_trace(maximum(x.sqrt(), 1.0) + x)).splitlines()
+    assert lines[2].endswith("v̄₀ = v̄₃·∂v₃/∂v₀ + v̄₁·∂v₁/∂v₀ = 1·1 + 0 = 1")

@@ -5,6 +5,7 @@ from tinygrad_margin import (
     ReverseSweep,
     SlopeError,
     Value,
+    explain,
     grad,
     margin_loss,
     maximum,
@@ -159,6 +160,28 @@ def test_names():
     a, b = Value(1.0, "a"), Value(2.0)
     c = a + b + 3
     assert list(node_names([a, b, *c.parents, c]).values()) == ["a", "v₁", "v₂", "3", "J"]
+
+
+def test_many_nodes_with_one_label_are_numbered():
+    for label, stem in [("w", "w"), ("x_1", "x_1"), ("a+b", "(a+b)")]:
+        leaves = [Value(float(i), label) for i in range(12)]
+        names = node_names([*leaves, Value(0.0, f"{stem}₃"), Value(0.0)])
+        assert list(names.values())[:3] == [label, f"{stem}₂", f"{stem}₄"]
+        assert names[leaves[-1]] == f"{stem}₁₃"
+        assert len(set(names.values())) == 14
+    v = [Value(float(i), "v") for i in range(3)]
+    assert len(set(node_names(topological_order(v[0] * v[1] * v[2] + v[0])).values())) == 6
+
+
+def test_a_label_that_is_an_expression_is_an_operand_in_parentheses():
+    a, c = Value(1.0, "a"), Value(3.0, "c")
+    e = a + 2
+    e.label = "a+b"
+    d = e * c
+    d.label = "d"
+    assert next(str(step).splitlines()[:2] for step in ReverseSweep(d)) == [
+        "d = (a+b) × c:", "  ∂d/∂(a+b) += ∂d/∂d · ∂d/∂(a+b) = 1 · 3 = 3"]  # fmt: skip
+    assert str(explain(d, e)).endswith("So ∂d/∂(a+b) = 3.")
 
 
 def test_names_do_not_collide():

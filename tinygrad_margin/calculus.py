@@ -165,9 +165,7 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
         speed = as_number(direction, "a direction of jvp")
         if speed != 0.0:
             speeds[leaf] = speed
-    order = topological_order(J)
-    reached = with_gradient(order)
-    for node in filter(reached.__contains__, order):
+    for node in reversed(list(with_gradient(topological_order(J)))):
         if not speeds.keys().isdisjoint(node.parents):
             slopes = zip(node.parents, wanted_slopes(node, speeds), strict=True)
             total = sum(slope * speeds[parent] for parent, slope in slopes if parent in speeds)
@@ -260,10 +258,9 @@ def _multiply(a: Number, b: Number) -> Number:
 def _gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     """∂J/∂wrt as Values."""
     order = topological_order(J)
-    reached = with_gradient(order)
-    asked, moving = set(wrt), nodes_reached_from(wrt, order)
-    wanted = moving.keys() & reached
-    kinks = [node for node in moving if node in reached and node.is_at_kink]
+    asked, reached, moving = set(wrt), set(with_gradient(order)), nodes_reached_from(wrt, order)
+    wanted = dict.fromkeys(filter(reached.__contains__, moving))
+    kinks = [node for node in wanted if node.is_at_kink]
     for row, node in {node._row: node for node in wanted if node.parents}.items():
         if not partials_are_formulas(row):  # math.exp(x) makes a number of x: its slope is lost
             local_derivatives(node)  # anything else that is wrong with them raises here

@@ -17,7 +17,7 @@ Read in this order: ``Value``, ``operation``, ``topological_order``, ``local_der
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Reversible, Sequence
 from functools import cache
 from itertools import repeat
 from typing import Any, SupportsFloat, TypeAlias, cast
@@ -42,13 +42,9 @@ def constant(x: float) -> Value:
     return make_node(ops.CONSTANT, (), float(x))
 
 
-def as_operand(x: object, row: Primitive) -> Value:
-    """x if it is a Value; a number becomes a constant.
-
-    Raises:
-        TypeError: x is neither a Value nor a real number.
-    """
-    return x if isinstance(x, Value) else constant(guard.as_operand_number(x, row))
+def as_operand(x: object, row: Primitive, is_left: bool = False) -> Value:
+    """x if it is a Value; a number becomes a constant; anything else raises TypeError."""
+    return x if isinstance(x, Value) else constant(guard.as_operand_number(x, row, is_left))
 
 
 def operation(row: Primitive) -> Callable[..., Value]:
@@ -69,8 +65,7 @@ def operation(row: Primitive) -> Callable[..., Value]:
             raise guard.value_error(error, row, *operands) from error.__cause__
         return make_node(row, operands, data)
 
-    # For one operand and for two: the same, spelled out, because building a graph takes half of
-    # the time of a training step.
+    # For one operand and for two: the same, spelled out, as it is half of a training step's time.
     def unary(a: Value) -> Value:
         try:
             data = value(FLOATS, a._data)
@@ -81,8 +76,10 @@ def operation(row: Primitive) -> Callable[..., Value]:
         node._a, node._b = a, None
         return node
 
-    def binary(a: Value, b: Operand) -> Value:
+    def binary(a: Value, b: Operand) -> Any:
         if type(b) is not Value:
+            if type(b) is not float and guard.is_array(b, row):
+                return NotImplemented  # NumPy asks again, entry by entry
             b = as_operand(b, row)
         try:
             data = value(FLOATS, a._data, b._data)
@@ -95,8 +92,7 @@ def operation(row: Primitive) -> Callable[..., Value]:
 
     made: Any = {1: unary, 2: binary}.get(row.arity, plain)
     made.__name__ = made.__qualname__ = row.name
-    # A copy of the code for each row: a traceback shows the row's name, and CPython, which speeds
-    # up code by the types it meets there, builds graphs 4 % faster than with one copy for all.
+    # Code of its own for each row: tracebacks show its name, and CPython builds graphs 4 % faster.
     made.__code__ = made.__code__.replace(co_name=row.name)
     made.__doc__ = f"{row.symbol}, as a new node." + f" It needs {row.domain}." * bool(row.domain)
     return cast("Callable[..., Value]", made)
@@ -105,11 +101,11 @@ def operation(row: Primitive) -> Callable[..., Value]:
 def _reflected(row: Primitive) -> Callable[[Value, Operand], Value]:
     """The operation with a plain number on its left: ``1 - v``."""
     apply = OPERATIONS[row.name]
-    return lambda b, a: apply(as_operand(a, row), b)
+    return lambda b, a: apply(as_operand(a, row, True), b)
 
 
 OPERATIONS = {row.name: operation(row) for row in ops.TABLE.values()}
-_operation = cache(operation)
+_of_many = cache(lambda row, count: operation(many.of_many(row, count)))
 
 
 class Value(guard.Guarded):
@@ -118,10 +114,7 @@ class Value(guard.Guarded):
     ``a + b``, ``a - b``, ``a * b``, ``a / b``, ``a ** b``, ``-a`` and ``abs(a)`` make a new node;
     one of the operands may be a plain number. So do the methods ``exp``, ``log``, ``sqrt``,
     ``sin``, ``cos``, ``tanh``, ``sigmoid`` and ``relu``, and the functions ``maximum(a, b)`` and
-    ``minimum(a, b)``. ``0 + a``, where ``sum`` starts, is a itself. Comparing, rounding and
-    indexing raise errors that say what to use instead.
-
-    A Value equals only itself, whatever its data: compare numbers with ``x.data == 3.0``.
+    ``minimum(a, b)``. A Value equals only itself: compare numbers with ``x.data == 3.0``.
 
     Args:
         data: a real number: int, float, bool, a NumPy scalar or 0-d array.
@@ -129,8 +122,8 @@ class Value(guard.Guarded):
 
     Raises:
         TypeError: data is not a real number, or label is not a string, here or when set later.
-        ValueError, ZeroDivisionError, OverflowError: an operation has no value at its operands, or
-            one too large for a float.
+        ValueError, ZeroDivisionError, OverflowError: an operation has no value at its operands;
+            exp or ``**`` has one too large for a float. (``+ - * /`` give inf there, as floats do.)
 
     Example:
         >>> x = Value(3.0, "x")
@@ -188,7 +181,8 @@ class Value(guard.Guarded):
         """Add ∂self/∂leaf to the ``grad`` of every leaf, and set ``grad`` of the nodes between.
 
         Call it twice, and the leaves hold the gradient twice; ``zero_grad`` starts anew. If it
-        raises, the ``grad`` of every leaf is what it was.
+        raises, the ``grad`` of every leaf is what it was. The slopes are those at the present
+        ``data`` of the nodes: if you have set a leaf's, ``recompute(self)`` before.
 
         Raises:
             SlopeError: a local derivative does not exist at this point.
@@ -223,10 +217,10 @@ class Value(guard.Guarded):
     def __radd__(self, other: Operand) -> Value:
         if type(other) is int and other == 0:  # where sum() starts
             return self
-        return as_operand(other, ops.ADD) + self
+        return as_operand(other, ops.ADD, True) + self
 
     def __pow__(self, other: Operand) -> Value:
-        return power(self, other)
+        return NotImplemented if guard.is_array(other, ops.POW) else power(self, other)
 
     def __rpow__(self, other: Operand) -> Value:
         return power(other, self)
@@ -238,7 +232,7 @@ def power(a: Operand, b: Operand) -> Value:
     The slope in b is 0 where a is 0, by convention: aᵇ log a has that limit for b > 0. So 0ˣ and xˣ
     have slope 0 at x = 0, where in truth there is none.
     """
-    a, b = as_operand(a, ops.POW), as_operand(b, ops.POW)
+    a, b = as_operand(a, ops.POW, True), as_operand(b, ops.POW)
     if b._row is ops.CONSTANT:
         return OPERATIONS["pow_to_number"](a, b)
     return OPERATIONS["pow_of_number" if a._row is ops.CONSTANT else "pow"](a, b)
@@ -250,25 +244,21 @@ def maximum(a: Operand, b: Operand = guard.MISSING, *more: Operand) -> Value:
 
     Raises:
         TypeError: an operand is neither a Value nor a real number, or there is only one.
-        OverflowError: an operand is a number too large for a float.
 
     Example:
         >>> z = Value(-0.5, "z")
         >>> maximum(z, 0.0).data, maximum(z, 0.0, 2.0).data
         (0.0, 2.0)
     """
-    return _extreme(ops.MAX, many.max_of, a, b, *more)
+    operands = (as_operand(x, ops.MAX) for x in (a, b, *more))
+    return _of_many(ops.MAX, 2 + len(more))(*operands)
 
 
 @guard.usage(guard.OPERANDS)
 def minimum(a: Operand, b: Operand = guard.MISSING, *more: Operand) -> Value:
     """The smallest operand, as one node, like ``maximum``."""
-    return _extreme(ops.MIN, many.min_of, a, b, *more)
-
-
-def _extreme(row: Primitive, of: Callable[[int], Primitive], a: Operand, *others: Operand) -> Value:
-    apply = OPERATIONS[row.name] if len(others) == 1 else _operation(of(1 + len(others)))
-    return apply(*(as_operand(x, row) for x in (a, *others)))
+    operands = (as_operand(x, ops.MIN) for x in (a, b, *more))
+    return _of_many(ops.MIN, 2 + len(more))(*operands)
 
 
 def topological_order(J: Value) -> list[Value]:
@@ -311,17 +301,16 @@ def local_derivatives(node: Value) -> tuple[float, ...]:
     return slopes
 
 
-def with_gradient(order: Sequence[Value]) -> set[Value]:
-    """The nodes that gradient reaches: all but what a max, min, relu or abs shuts off with slope 0.
+def with_gradient(order: Reversible[Value]) -> Iterator[Value]:
+    """The nodes that gradient reaches, J first: all but what a max, min, relu or abs shuts off.
 
-    Nothing else is asked for its slopes, so they need not exist.
+    That is where its slope is 0. Nothing asks for the slopes there, and they need not exist.
     """
-    reached = {order[-1]}
-    for node in reversed(order):
-        if node in reached:
-            slopes = local_derivatives(node) if node._row.cases else repeat(1.0)
-            reached |= {x for x, slope in zip(node.parents, slopes) if slope != 0.0}  # noqa: B905
-    return reached
+    reached = {next(iter(reversed(order)))}
+    for node in filter(reached.__contains__, reversed(order)):
+        yield node
+        slopes = local_derivatives(node) if node._row.cases else repeat(1.0)
+        reached.update(x for x, slope in zip(node.parents, slopes, strict=False) if slope != 0.0)
 
 
 def adjoints(
@@ -332,22 +321,16 @@ def adjoints(
     The loop reads a node's total at its turn, when all nodes computed from it have had theirs: it
     is complete. A node that is used twice, as in ``a * a``, gets something from each use, hence +=.
 
-    Args:
-        J: the root.
-        slopes: gives the local derivatives of a node.
-
-    Raises:
-        SlopeError, OverflowError: as ``slopes`` does.
+    ``slopes`` gives the local derivatives of a node. It may raise an error where there are none.
 
     Example:
         >>> a = Value(3.0)
         >>> adjoints(a * a + a)[a]                          # 3 + 3 + 1
         7.0
     """
-    order = topological_order(J)
-    totals, reached = dict.fromkeys(order, 0.0), with_gradient(order)
+    totals = dict.fromkeys(topological_order(J), 0.0)
     totals[J] = 1.0
-    for node in filter(reached.__contains__, reversed(order)):
+    for node in with_gradient(totals):
         for parent, slope in zip(node.parents, slopes(node), strict=True):
             totals[parent] += totals[node] * slope
     return totals

@@ -17,6 +17,7 @@ _WHAT_TO_DO = {
     errno.ENOTDIR: "a part of this path is a file, not a folder",
     errno.EISDIR: "give the name of a file in it",
     errno.ENOSPC: "make room first",
+    errno.EPIPE: "whoever reads from this pipe has gone",
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place where you may write"),
 }
 

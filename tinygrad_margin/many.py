@@ -1,6 +1,6 @@
-"""Operations of many operands: a row of the table for each number of operands.
+"""Operations of many operands: a row for each number of them.
 
->>> row = max_of(3)
+>>> row = of_many(MAX, 3)
 >>> row.value(FLOATS, 5.0, 2.0, 5.0), row.partials(FLOATS, 5.0, 2.0, 5.0, 5.0)
 (5.0, (0.5, 0.0, 0.5))
 """
@@ -8,9 +8,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, reduce
+from operator import neg
 from typing import Any
 
-from tinygrad_margin.ops import FLOATS, Primitive
+from tinygrad_margin.ops import FLOATS, MAX, MIN, Primitive
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,21 +24,34 @@ class RowOfMany(Primitive):
         return self.made_by
 
     def side(self, *operands: float) -> int | None:
-        """0 if one operand wins, 1 at a tie, None if an operand is nan or if there is no kink."""
+        """0 if one operand wins, 1 at a tie; None if an operand is nan, or without a kink."""
         out = self.value(FLOATS, *operands)
         return None if self.cases is None or out != out else int(operands.count(out) > 1)
 
 
 @cache
-def max_of(count: int) -> RowOfMany:
-    """The largest of so many operands; a tie of k gives 1/k of the gradient to each."""
-    return _extreme(max_of, count, "max", "largest", lambda x: x)
+def of_many(row: Primitive, count: int) -> Primitive:
+    """max or min of so many operands; a tie of k gives 1/k of the gradient to each."""
+    if count == 2:
+        return row
+    which = "largest" if row is MAX else "smallest"
+    sign: Callable[[Any], Any] = neg if row is MIN else lambda x: x
 
+    def rule(m: Any, *operands_and_out: Any) -> tuple[Any, ...]:
+        *operands, out = map(sign, operands_and_out)
+        wins = [m.step(x, out, 1.0) for x in operands]  # 1 where x is the value, else 0
+        total = sum(wins)
+        return tuple(win / total for win in wins)
 
-@cache
-def min_of(count: int) -> RowOfMany:
-    """The smallest of so many operands, in the same way."""
-    return _extreme(min_of, count, "min", "smallest", lambda x: -x)
+    return RowOfMany(
+        f"{row.name}_of_{count}", row.symbol, count,
+        lambda m, *operands: sign(reduce(m.maximum, map(sign, operands))), rule,
+        cases=(f"the {which} operand wins: the {row.name} passes all of the gradient there",
+               f"a tie of the {which}: any shares that add up to 1 make a subgradient, "
+               f"the {row.name} gives equal shares", ""),
+        regimes=(f"passes the {which}", "kink: equal shares", ""),
+        made_by=(of_many, (row, count)),
+    )  # fmt: skip
 
 
 @cache
@@ -51,24 +65,4 @@ def largest_of(count: int) -> RowOfMany:
         (0.0,) * count, made_by=(largest_of, (count,)),
         explanation="it only keeps e to a power from overflowing: what it takes away is given back "
         "later, so no gradient has to pass",
-    )  # fmt: skip
-
-
-def _extreme(
-    family: Callable[..., RowOfMany], count: int, name: str, which: str, sign: Callable[[Any], Any]
-) -> RowOfMany:
-    def rule(m: Any, *operands_and_out: Any) -> tuple[Any, ...]:
-        *operands, out = map(sign, operands_and_out)
-        wins = [m.step(x, out, 1.0) for x in operands]  # 1 where x is the value, else 0
-        total = sum(wins)
-        return tuple(win / total for win in wins)
-
-    return RowOfMany(
-        f"{name}_of_{count}", name, count,
-        lambda m, *operands: sign(reduce(m.maximum, map(sign, operands))), rule,
-        cases=(f"the {which} operand wins: the {name} passes all of the gradient there",
-               f"a tie of the {which}: any shares that add up to 1 make a subgradient, "
-               f"the {name} gives equal shares", ""),
-        regimes=(f"passes the {which}", "kink: equal shares", ""),
-        made_by=(family, (count,)),
     )  # fmt: skip

@@ -88,10 +88,8 @@ class Floats:
     @staticmethod
     def sigmoid(a: float) -> float:
         """1 / (1 + e⁻ᵃ), with e to a negative power alone, which cannot overflow."""
-        if a >= 0.0:
-            return 1.0 / (1.0 + math.exp(-a))
-        e = math.exp(a)
-        return e / (1.0 + e)
+        e = math.exp(-abs(a))
+        return (e if a < 0.0 else 1.0) / (1.0 + e)
 
     def sech2(self, a: Any) -> Any:  # for every mathematics that has exp and abs
         """1 / cosh² a, the slope of tanh. In 1 − tanh² a the rounding of tanh would hide it."""

@@ -19,13 +19,14 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tinygrad_margin.engine import Value, topological_order
+from tinygrad_margin.engine import Value, topological_order, with_gradient
 from tinygrad_margin.fast_engine import add_gradients
 from tinygrad_margin.guard import as_node
 from tinygrad_margin.views.boxes_and_arrows import Progress
 from tinygrad_margin.views.dot import Picture
 from tinygrad_margin.views.draw import draw_progress
 from tinygrad_margin.views.names import node_names
+from tinygrad_margin.views.remarks import outdated
 from tinygrad_margin.views.sweep_sentences import Step, take_step
 
 
@@ -47,7 +48,8 @@ class ReverseSweep(Iterator[Step]):
 
     def __init__(self, J: Value) -> None:
         order = topological_order(as_node(J, "ReverseSweep(J)"))
-        self._names = node_names(order)
+        self._names, self._reached = node_names(order), set(with_gradient(order))
+        self._is_outdated = bool(outdated(order, self._names))
         self._order = order[::-1]
         self._done: list[Step] = []
         self._before: list[list[float]] = []  # of each step, its operands' totals before it
@@ -89,7 +91,8 @@ class ReverseSweep(Iterator[Step]):
             raise StopIteration(f"all {len(self)} steps are done; back() or rewind() goes back")
         node = self._order[self.position]
         before = [self._totals[parent] for parent in node.parents]
-        self._done.append(take_step(node, self._totals, self._names))
+        step = take_step(node, self._totals, self._names, self._reached, self._is_outdated)
+        self._done.append(step)
         self._before.append(before)
         return self._done[-1]
 

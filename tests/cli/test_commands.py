@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,7 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "x"), "x has no value: give x=NUMBER"),
         (("draw", "x", "x=1", "y=2"), "y has a value but is not in the formula"),
         (("draw", "x", "x=abc"), "'x=abc' is not of the form NAME=NUMBER"),
+        (("draw", "x", "x=1", "=2"), "'=2' is not of the form NAME=NUMBER"),
         (("draw", "x", "x=nan"), "'x=nan' is not .* with a finite number"),
         (("draw", "x", "x=-inf"), "with a finite number"),
         (("draw", "x", "x=1", "x=2"), "x is given more than once"),
@@ -116,7 +118,7 @@ def test_the_lesson_makes_its_folder(capsys, folder):
         (("draw", "(" * 4_000 + "1" + ")" * 4_000), "too many nested"),
         (("draw", "+".join("x" * 500), "x=1"), "max_nodes"),
         (("draw", "x", "x=1", "-o", "x.jpg"), r"\.svg, \.png"),
-        (("draw", "max(1, 2, 3)"), "max takes 2 operands"),
+        (("draw", "min(1)"), "min takes 2 operands or more; got 1"),
         (("draw", ""), "expected a number"),
     ],
 )
@@ -138,6 +140,21 @@ def test_draw(capsys, folder):
     assert run(capsys, "draw", "--", "-x", "x=1")[1].startswith("J = −1\n")
     assert "∂J/∂x does not exist" in run(capsys, "draw", "sqrt(x)", "x=0")[1]
     assert run(capsys, "draw", "x * J", "x=2", "J=-1e-3", "-o", "p.png")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "J"),
+    [(("-o*2", "o=1"), "−2"), (("-out + 1", "out=3"), "−2"), (("--(x)", "x=3"), "3"), (("-\nx", "x=1"), "−1"),
+     (("x²", "x=−3"), "9"), (("x_1 × 2", "x_1=1e−2"), "0.02"), (("-h**2", "h=2"), "−4")],
+)  # fmt: skip
+def test_a_minus_is_no_option_and_what_is_printed_may_be_typed(capsys, folder, words, J):
+    assert run(capsys, "draw", *words, "-o", "-x.svg")[1].startswith(f"J = {J}\n")
+    assert os.listdir(folder) == ["-x.svg"]
+
+
+def test_a_formula_alone_is_required(capsys):
+    assert complaint(capsys, "draw").endswith("required: EXPRESSION\n")
+    assert run(capsys, "draw", "1")[0] == 0
 
 
 def test_what_the_machine_refuses_is_status_1(capsys, folder):
@@ -205,10 +222,50 @@ def test_a_terminal_without_unicode(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell")
-def test_a_reader_that_has_seen_enough(folder):
-    command = f"{sys.executable} -m tinygrad_margin --help | true"
+@pytest.mark.parametrize(
+    ("words", "unbuffered", "status"),
+    [("--help", "", 0), ("demo long.py", "", 0), ("demo long.py", "1", 0), ("step x*x x=1", "", 0), ("draw x x=1", "1", 0),
+     ("draw", "", 2), ("draw log(x) x=-1", "", 2)],
+)  # fmt: skip
+def test_a_reader_that_has_seen_enough(folder, words, unbuffered, status):
+    """As with ``| head -1``: no traceback; with ``2>&1`` too, the status says that something is wrong."""
+    (folder / "long.py").write_text("for _ in range(10_000): print('x' * 100)\n")
+    errors = open("errors", "wb")
+    child = subprocess.Popen([sys.executable, "-m", "tinygrad_margin", *words.split()], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT if status else errors,
+                             env={**os.environ, "PYTHONUNBUFFERED": unbuffered})  # fmt: skip
+    with errors, child.stdout as out:
+        if words == "demo long.py":
+            out.read(2_000)  # the cell runs by now
+    assert child.wait() in (status, 120 if status else 0)  # 120: Python's own, if nobody reads stderr
+    assert (folder / "errors").read_bytes() == b""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a named pipe")
+@pytest.mark.parametrize("words", [("draw", "x", "x=1"), ("page", "x", "x=1"), ("animate", "x", "x=1")])
+def test_a_file_that_is_a_pipe_nobody_reads(capsys, folder, monkeypatch, words):
+    name = {"page": "p.html"}.get(words[0], "p.svg")
+    os.mkfifo(name)
+
+    def close_and_write(path, data, write=Path.write_bytes):
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(path, "wb", buffering=0) as pipe:
+            os.close(reader)
+            pipe.write(data)
+
+    monkeypatch.setattr(Path, "write_bytes", close_and_write)
+    said = complaint(capsys, *words, "-o", name, status=1)
+    assert "Broken pipe; whoever reads from this pipe has gone" in said
+    assert name in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["step 'x*x' x=2", "demo 05", "draw x x=1"])
+def test_streams_that_are_closed(folder, closed, words):
+    command = f"{sys.executable} -m tinygrad_margin {words} {closed}"
     done = subprocess.run(["sh", "-c", command], capture_output=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_an_interrupt_is_no_traceback(capsys, monkeypatch):

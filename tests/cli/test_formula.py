@@ -1,5 +1,6 @@
 import math
 import random
+import re
 
 import pytest
 
@@ -48,6 +49,11 @@ def test_functions_are_those_of_the_table():
     assert evaluate("log(x)", {"x": 2.0}).data == math.log(2.0)
 
 
+def test_max_and_min_of_many():
+    J = evaluate("max(x, 2, min(3, x, 5) + y) - max(1, 2)", {"x": 4.0, "y": 1.5})
+    assert (J.data, [len(node.parents) for node in topological_order(J) if node.parents]) == (2.5, [3, 2, 3, 2, 2])
+
+
 def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
     J = evaluate("0 + x * x", {"x": 3.0})
     assert [node.op for node in topological_order(J)] == ["", "", "*", "+"]
@@ -60,10 +66,10 @@ def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
     ("formula", "where", "words"),
     [
         ("", 1, "expected a number"), ("1 +", 4, "expected a number"), ("(1", 1, "never closed"),
-        ("1)", 2, "unmatched"), ("max(1)", 1, "max takes 2 operands; got 1"),
+        ("1)", 2, "unmatched"), ("max(1)", 1, "max takes 2 operands or more; got 1"),
         ("exp(1, 2)", 1, "exp takes 1 operand; got 2"), ("maximum(1, 2)", 1, "there are .*max"),
         ("x.y", 2, "no such character"), ("__import__('os')", 1, "no such function"),
-        ("x^2", 2, r"\*\*"), ("x − 1", 3, "minus is written -"), ("exp", 1, "exp is a function"),
+        ("xⁿ", 2, r"\*\*"), ("√x", 1, r"sqrt\(…\): >>>√<<<x"), ("exp", 1, "exp is a function"),
         ("y", 1, "y has no value: give y=NUMBER"), ("2x", 2, "expected an operator"),
         ("x[0]", 2, "parentheses"), ("1e999", 1, "too large"), ("max(1,)", 7, "expected a number"),
         ("x x", 3, "expected an operator"), ("'x'", 1, "no such character"), ("x;x", 2, "such"),
@@ -71,9 +77,10 @@ def test_a_name_is_one_leaf_and_a_picture_shows_what_was_written():
         ("(" * 300 + "x" + ")" * 300, 201, "too many nested parentheses"),
         ("x, x", 1, "commas"), ("(x, x)", 1, "commas"), ("max((x, x))", 5, "commas"), ("()", 2, "expected a number"),
         ("max(x)(x)", 7, "expected an operator"), ("max(*x)", 5, "expected a number"), ("max(x=x)", 6, "has no ="),
-        ("x²", 2, r"\*\*"), ("1_000", 2, "expected an operator"), ("0x10", 2, "expected an operator"),
-        ("1j", 2, "expected an operator"), ("x < x", 3, "cannot compare"), ("x == 2", 3, "cannot compare: x  >>>==<<<"), ("x # x", 3, "no such character"),
-        ("max(x, x", 4, "never closed"), ("1 + max (x, (2)", 9, "never closed"), ("x:=x", 2, "no such character"), ("lambda: x", 1, "lambda has no value"),
+        ("x²x", 3, r"such as \*"), ("x²^3", 3, "parentheses"), ("x² ³", 4, "parentheses"), ("x²⁻¹", 3, "parentheses"), ("x**²", 4, "expected a number"), ("½x", 1, "no such"), ("|x|", 1, r"abs\(…\)"),
+        ("W_{12}", 3, "parentheses"), ("softpluss(x)", 1, r">>>softpluss<<<\(x\)"), ("1_000", 2, "expected an operator"), ("0x10", 2, "expected an operator"),
+        ("1j", 2, "expected an operator"), ("x < x", 3, "cannot compare"), ("x == 2", 3, "cannot compare: x >>>==<<< 2"), ("x # x", 3, "no such character"),
+        ("max(x, x", 4, "never closed"), ("1 + max (x, (2)", 9, "never closed"), ("x:=x", 2, "no such character"), ("lambda: x", 7, "no such character"), ("lambda", 1, "lambda has no value"),
     ],
 )  # fmt: skip
 def test_what_is_no_formula_is_pointed_at(formula, where, words):
@@ -81,6 +88,29 @@ def test_what_is_no_formula_is_pointed_at(formula, where, words):
         evaluate(formula, {"x": 1.0})
     assert "\n" not in str(e.value)
     assert len(str(e.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("formula", "means"),
+    [("x²", "x**2"), ("−x³ + x⁰", "-x**3 + x**0"), ("x⁻¹·2^x²", "x**-1 * 2**x**2"), ("x¹⁰ − (x)²", "x**10 - (x)**2"),
+     ("2×x ⋅ x ÷ 3", "2*x * x / 3"), ("1e−2^−x", "1e-2**-x"), ("x – 2∗x", "x - 2*x"), ("2^3^x", "2**3**x")],
+)  # fmt: skip
+def test_what_is_printed_may_be_typed(formula, means):
+    assert evaluate(formula, {"x": 1.5}).data == eval(means, {"x": 1.5})
+
+
+@pytest.mark.parametrize("name", ["x₁", "s_c", "λ", "Δ", "x̄", "ŷ", "ª", "θ₁₂", "x₁²", "x⁴", "sin", "2", "½x", "x'", ""])
+def test_what_may_be_given_a_value_is_a_name_in_a_formula(name):
+    """A hint to give NAME=NUMBER is true; where NAME is no name, an error says so."""
+    try:
+        evaluate(f"1 + {name}", {})
+    except FormulaError as error:
+        hinted = re.search("give (.*)=NUMBER", str(error))
+        assert hinted is None or evaluate(f"1 + {name}", {hinted[1]: 2.0}).data in (3.0, 5.0, 17.0)
+    if name not in ("x₁²", "x⁴", "sin", "2", "½x", "x'", ""):
+        assert evaluate(name, {name: 2.0}).label == name
+    with pytest.raises(FormulaError, match="has a value but is not in the formula 'y . 2'; the names in it: y$"):
+        evaluate("y + 2", {"y": 1.0, name: 2.0})
 
 
 @pytest.mark.parametrize("formula", ["1+" * 50_000 + "1", "(" * 10_000 + "1" + ")" * 10_000])
@@ -91,7 +121,7 @@ def test_an_endless_formula_is_refused(formula):
 
 @pytest.mark.parametrize("formula", ["-" * 9_999 + "1", "1**" * 3_000 + "1", "(-1**" * 199 + "1" + ")" * 199])
 def test_a_formula_that_python_cannot_parse(formula):
-    with pytest.raises(FormulaError, match="too long, or nested too deeply"):
+    with pytest.raises(FormulaError, match="at character 1 of the formula: too long, or nested too deeply: >>>"):
         evaluate(formula, {})
 
 

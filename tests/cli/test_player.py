@@ -211,6 +211,18 @@ def test_step(capsys, terminal, tmp_path, monkeypatch):
     assert capsys.readouterr().out.count("J = max") == 1
 
 
+@pytest.mark.parametrize("picture", ["nowhere/x.svg", "x.jpg", ".", "x.svg/y.svg"])
+def test_a_picture_that_cannot_be_drawn_keeps_the_position(capsys, terminal, tmp_path, monkeypatch, picture):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.svg").write_text("")
+    terminal("", "d", "", "q")
+    assert main(["step", "x * x", "x=3", "-o", picture]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.index("J = x") < said.out.index("No picture: ") < said.out.index("x is a leaf")
+    assert picture in said.out
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
 def test_in_a_real_terminal(tmp_path):
     pty = pytest.importorskip("pty")
@@ -259,6 +271,19 @@ def test_an_error_in_a_cell_is_shown_with_its_line(terminal, tmp_path, capsys):
     terminal("r", "print('x is', x)")
     assert not play.play(demo)
     assert "x is 1" in capsys.readouterr().out
+
+
+def test_a_pipe_of_a_cells_own_is_an_error_of_the_cell(tmp_path, capsys):
+    demo = tmp_path / "mine.py"
+    demo.write_text("import os\nr, w = os.pipe()\nos.close(r)\nos.write(w, b'x')\n")
+    assert main(["demo", str(demo)]) == 1
+    assert "BrokenPipeError" in capsys.readouterr().err
+
+
+def test_a_demo_that_is_no_text(tmp_path, capsys):
+    (tmp_path / "mine.py").write_bytes(b"# \xff")
+    assert main(["demo", str(tmp_path / "mine.py")]) == 2
+    assert "mine.py is not a text in UTF-8" in capsys.readouterr().err
 
 
 def test_out_with_an_equals_sign(tmp_path, monkeypatch, capsys):

@@ -122,10 +122,11 @@ MISTAKES = {
     "maximum(x.tanh, 0)": (lambda x, y: maximum(x.tanh, 0), TypeError, ["Is a call missing"]),
     # Python's own words, which an operand has no say in: the left one is a method.
     "x.relu + 1": (lambda x, y: x.relu + 1, TypeError, ["'method' and 'int'"]),
-    "array * x": (
-        lambda x, y: np.ones(2) * x, TypeError, ["*", "got ndarray", "[v * x for x in xs]"]),
-    "x * array": (
-        lambda x, y: x * np.ones(2), TypeError, ["*", "got ndarray", "[v * x for x in xs]"]),
+    "[1, 2] - x": (lambda x, y: [1, 2] - x, TypeError, ["-", "got list [1, 2]", "[x - v for x in xs]"]),
+    "array of text * x": (
+        lambda x, y: np.array(["1"]) * x, TypeError, ["*", "got ndarray", "xs.astype(float)"]),
+    "x * array of text": (
+        lambda x, y: x * np.array(["1"]), TypeError, ["*", "got ndarray", "xs.astype(float)"]),
     "array @ x": (lambda x, y: np.ones(2) @ x, TypeError, ["no @", "zip(u, v)"]),
     "array *= x": (
         lambda x, y: operator.imul(np.ones(2), x), TypeError, ["np.multiply", "x = 2.0", "dtype=object"]),

@@ -11,11 +11,11 @@ import pytest
 from graphs import random_graph, rebuilt
 from pages import GO, STEP_THROUGH, at, check, margin, near, opened, sentence, shown
 
-from tinygrad_margin import ReverseSweep, Value, page, topological_order
+from tinygrad_margin import ReverseSweep, Value, maximum, minimum, page, topological_order
 from tinygrad_margin.engine import adjoints
 from tinygrad_margin.ops import FLOATS, TABLE
 from tinygrad_margin.page.operations_in_javascript import functions, table
-from tinygrad_margin.views.boxes_and_arrows import Progress
+from tinygrad_margin.views.boxes_and_arrows import Progress, end_of_sweep
 from tinygrad_margin.views.notation import number
 
 PACKAGE = Path(page.__code__.co_filename).parent
@@ -218,3 +218,13 @@ def test_a_missing_slope_stops_the_steps_where_python_stops(tab, tmp_path):
     assert sentence(tab) == str(caught.value)
     assert tab.locator("#n0 .number").text_content() == " does not exist"
     assert tab.locator(".back.undefined text").text_content() == "no slope"
+
+
+@pytest.mark.parametrize("data", [(1.0, 2.0, 3.0), (3.0, 3.0, 1.0), (2.0, 2.0, 3.0)])
+@pytest.mark.parametrize("of", [maximum, minimum])
+def test_the_extremes_of_many(tab, tmp_path, of, data):
+    opened(tab, tmp_path, of(*(Value(x, f"x_{i}") for i, x in enumerate(data))) * 2)
+    J = of(*(Value(x, f"x_{i}") for i, x in enumerate(data))) * 2
+    said = [str(step).splitlines() for step in ReverseSweep(J)]
+    check(shown(tab), J, end_of_sweep(J))
+    assert [text.splitlines() for text in tab.evaluate(STEP_THROUGH)[1:]] == said

@@ -274,6 +274,26 @@ def test_names_and_keys_are_unique(tab, tmp_path):
     assert tab.locator("#position").inner_text() == "step 0 of 9"
 
 
+LABELS = ["a+b", "a b", "a & b", "s=1", "#1", "100%", "%2B", "x′", "Δ", "é", "日本", "?", "/", "+", "a;b", "w^2", "step"]
+
+
+def test_every_label_and_number_comes_back_from_the_address(tab, tmp_path):
+    numbers = [1e200, -1e21, 5e-324, 1.7976931348623157e308, 0.1, -2.5e-7, *map(float, range(11))]
+    opened(tab, tmp_path, sum((Value(0.5, label) for label in LABELS[1:]), Value(0.5, LABELS[0])))
+    tab.evaluate("(x) => { rows.forEach(({node}, i) => set(node, x[i])); move(2) }", numbers)
+    tab.wait_for_timeout(800)
+    tab.reload()
+    assert tab.evaluate("rows.map(({node}) => state.leaves[node])") == numbers
+    assert tab.locator("#position").inner_text().startswith("step 2 of")
+
+
+@pytest.mark.parametrize("address", ["#s=1e+200", "#s=+1e200", "#s=1e%2B200", "#s=+1E+200", "#s=%201e+200"])
+def test_a_plus_in_an_address_is_a_plus(tab, tmp_path, address):
+    opened(tab, tmp_path, Value(0.3, "s") * Value(2.0, "a+b") * Value(2.0, "c d"), f"{address}&a+b=3&c+d=4")
+    assert tab.evaluate("Object.fromEntries(rows.map(({node, key}) => [key, state.leaves[node]]))") == {
+        "s": 1e200, "a+b": 3, "c d": 4}  # fmt: skip
+
+
 def test_sliders_of_small_and_of_reset_leaves(tab, tmp_path):
     opened(tab, tmp_path, Value(0.3, "s") * Value(1e-5, "lr"))
     slider = tab.get_by_label("lr, slider")

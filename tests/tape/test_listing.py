@@ -43,3 +43,13 @@ def test_a_listing_of_a_node_that_many_use():
     text = Tape(sum(w_i * x for w_i in w), [x, *w]).listing()
     (line,) = (line for line in text.splitlines() if line.startswith("∂J/∂x = "))
     assert line.count(" + ") == 1199
+
+
+def test_a_label_that_is_an_expression_stands_in_parentheses():
+    a, c = Value(1.0, "a"), Value(3.0, "c")
+    e = a + 2
+    e.label = "a+b"
+    lines = Tape(e * c, [a, c]).listing().splitlines()
+    assert lines[3:] == [
+        "J = (a+b) × c", "∂J/∂J = 1", "∂J/∂c = ∂J/∂J · (a+b)", "∂J/∂(a+b) = ∂J/∂J · c",
+        "∂J/∂a = ∂J/∂(a+b)"]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import SupportsFloat
 
 from tinygrad_margin.calculus import grad, row_for
 from tinygrad_margin.check.differences import Calls, Graph, Slopes
-from tinygrad_margin.engine import Value, operation
+from tinygrad_margin.engine import Value, operation, with_gradient
 from tinygrad_margin.graph import Edge, nodes_reached_from
 from tinygrad_margin.many import largest_of
 from tinygrad_margin.ops import FLOATS
@@ -95,10 +95,12 @@ class _Check:
         self.gradient, self.moving = grad(order[-1], leaves), nodes_reached_from(leaves, order)
         self.notes, self.names = dict[str, None](), node_names(order)
         self.kinks, self.unsure, self.faults = set[Value](), set[Value](), dict[Edge, str]()
+        reached = set(with_gradient(order))
         for node in self.moving:
             # By itself, largest has slopes that it does not pass on; and −inf, a mask, has none.
             is_skipped = node._row is largest_of(len(node.parents)) or math.isinf(node.data)
-            if not (is_skipped or self.moving.keys().isdisjoint(node.parents)):
+            is_skipped |= node not in reached or self.moving.keys().isdisjoint(node.parents)
+            if not is_skipped:
                 self.check_operation(node)
 
     def check_operation(self, node: Value) -> None:

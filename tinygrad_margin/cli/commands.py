@@ -17,15 +17,16 @@ from tinygrad_margin.engine import Value, adjoints, topological_order
 from tinygrad_margin.page import page
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.views.animate import animate
-from tinygrad_margin.views.boxes_and_arrows import slopes_or_nan
 from tinygrad_margin.views.draw import draw
 from tinygrad_margin.views.names import node_names
-from tinygrad_margin.views.notation import number
+from tinygrad_margin.views.notation import derivative, number
 from tinygrad_margin.views.run_graphviz import RenderError
+from tinygrad_margin.views.sweep_sentences import slopes_or_nan
 
 _MARGIN = "'max(1 + s_c - s, 0)' s=0.3 s_c=0.5"
 _BAYDIN = "'log(x_1) + x_1*x_2 - sin(x_2)' x_1=2 x_2=5"
-_MINUS = re.compile(r"-(?!h$|o|-).")  # in front of a formula or a number, not of an option
+# A minus in front of a formula or a number, not of an option such as -h, --out and -oFILE.
+_MINUS = re.compile(r"-(?!h$|o$|o.*\.[a-zA-Z]+$|-$|-[a-z]).", re.DOTALL)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     It is 0; 2 if the input is wrong; 1 if a file cannot be written or a demo fails.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without Unicode shows ? and does not fail
             stream.reconfigure(errors="replace")
     parser, commands = _parsers()
@@ -48,19 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # a space keeps argparse from taking -x for an option
     words = [f" {word}" if _MINUS.match(word) else word for word in words]
     try:
-        if words[0] in commands:
-            options = commands[words[0]].parse_intermixed_args(words[1:])
-        else:
-            options = parser.parse_args(words)
-        status: int = options.run(options) or 0  # only a demo has a status of its own
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # the reader, for example `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        try:
+            if words[0] in commands:
+                options = commands[words[0]].parse_intermixed_args(words[1:])
+            else:
+                options = parser.parse_args(words)
+            return options.run(options) or 0  # only a demo has a status of its own
+        finally:
+            print(end="", flush=True)  # after --help too
     except KeyboardInterrupt:
         return 130
     except (OSError, RenderError) as error:
+        if isinstance(error, BrokenPipeError) and error.filename is None:
+            # the reader of stdout, for example `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         return _complain(parser, error, 1)
     except (ValueError, ArithmeticError) as error:
         return _complain(parser, error, 2)
@@ -91,9 +94,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         if output is not None:  # the command takes a formula
             syntax = f"numbers, names, + - * / **, parentheses and {', '.join(FUNCTIONS)}"
             add("expression", metavar="EXPRESSION", type=str.strip, help=syntax)
-            add("values", metavar="NAME=NUMBER", nargs="*", type=_assignment,
+            add("values", metavar="NAME=NUMBER", nargs="*", default=[], type=_assignment,
                 help="a number for each name in the formula")  # fmt: skip
-            add("-o", "--output", default=output[0], metavar="FILE",
+            add("-o", "--output", default=output[0], type=str.strip, metavar="FILE",
                 help=f"{output[1]} (%(default)s)")  # fmt: skip
         return add
 
@@ -102,7 +105,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     add("--s", type=float, default=0.3, help="the true score (%(default)s)")
     add("--s-c", type=float, default=0.5, help="the corrupted score (%(default)s)")
     add("--delta", type=float, default=1.0, help="the margin Δ (%(default)s)")
-    add("--out", type=Path, default=Path(), metavar="DIR",
+    add("--out", type=_folder, default=Path(), metavar="DIR",
         help="the folder for margin.svg and margin.html (the current folder)")  # fmt: skip
     command(_draw, "Draw a formula as a graph, with its gradient",
             f"{_MARGIN} -o margin.svg", f"{_BAYDIN} -o baydin.png",
@@ -121,8 +124,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
             output=("step.svg", "the file that d draws into"))  # fmt: skip
     add = command(_demo, "Go through a demo, cell by cell; without NAME, list the demos",
                   "01", "03 --out pictures")  # fmt: skip
-    add("name", metavar="NAME", nargs="?", help="a demo's name or number, or a file")
-    add("--out", type=Path, metavar="DIR", help="the folder for its pictures")
+    add("name", metavar="NAME", nargs="?", type=str.strip,
+        help="a demo's name or number, or a file")  # fmt: skip
+    add("--out", type=_folder, metavar="DIR", help="the folder for its pictures")
     return parser, commands.choices
 
 
@@ -143,7 +147,7 @@ def _draw(options: argparse.Namespace) -> None:
     for node, slope in adjoints(J, slopes_or_nan).items():
         if node.op == "" and node.label:
             text = "does not exist" if math.isnan(slope) else f"= {number(slope, 12)}"
-            print(f"∂{names[J]}/∂{names[node]} {text}")
+            print(f"{derivative(names[J], names[node])} {text}")
     print(f"The picture: {options.output}")
 
 
@@ -183,11 +187,16 @@ def _formula(options: argparse.Namespace) -> Value:
     return evaluate(options.expression, dict(options.values))
 
 
+def _folder(text: str) -> Path:
+    """DIR, without the space that ``main`` puts before a minus."""
+    return Path(text.strip())
+
+
 def _assignment(text: str) -> tuple[str, float]:
     """NAME=NUMBER."""
     name, _, number = text.partition("=")
     with suppress(ValueError):
-        if math.isfinite(value := float(number)):
+        if name.strip() and math.isfinite(value := float(number.replace("−", "-"))):
             return name.strip(), value
     message = f"{text.strip()!r:.60} is not of the form NAME=NUMBER, with a finite number"
     raise argparse.ArgumentTypeError(message)
@@ -195,5 +204,6 @@ def _assignment(text: str) -> tuple[str, float]:
 
 def _complain(parser: argparse.ArgumentParser, error: BaseException | str, status: int) -> int:
     """Print one line on stderr that says what is wrong; return the status."""
-    print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it, but there is still the status
+        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
     return status

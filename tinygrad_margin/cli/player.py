@@ -25,6 +25,7 @@ from tinygrad_margin.page import Page
 from tinygrad_margin.sweep import ReverseSweep
 from tinygrad_margin.views.dot import Picture
 from tinygrad_margin.views.draw import save
+from tinygrad_margin.views.run_graphviz import RenderError
 
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "demos", _PACKAGE.parent / "demos")  # installed, or in a checkout
@@ -91,7 +92,7 @@ def load_pyplot() -> Any:
 
 def show_progress(text: str, *, last: bool = False) -> None:
     """Show a text in place of the one before; without a terminal, show the last one only."""
-    is_terminal = sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if last or is_terminal:
         print(f"\r{text}\x1b[K" if is_terminal else text, end="\n" if last else "", flush=True)
 
@@ -102,7 +103,10 @@ def play(path: Path, out: Path | None = None) -> bool:
     Without a terminal it runs straight through. The pictures go to the folder ``out``.
     Returns False if a cell raised an error; its traceback is shown.
     """
-    cells = split_cells(path.read_text("utf-8-sig"))
+    try:
+        cells = split_cells(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text in UTF-8: {error}") from None
     namespace: dict[str, Any] = {"__name__": "__main__", "__file__": str(path)}
     before, sys.argv = sys.argv, [str(path), *(["--out", str(out)] if out else [])]
     try:
@@ -134,7 +138,9 @@ def _run_cells(cells: list[str], name: str, namespace: dict[str, Any]) -> str:
             linecache.cache[where] = (len(cells[i]), None, cells[i].splitlines(True), where)
             try:
                 exec(compile(cells[i], where, "exec", dont_inherit=True), namespace)
-            except Exception:
+            except Exception as error:
+                if isinstance(error, BrokenPipeError):
+                    print(flush=True)  # raises it again if the reader of stdout has gone
                 traceback.print_exc()
                 return "error"
             ran += 1
@@ -156,8 +162,11 @@ def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
         if answer == "q":
             return
         if answer == "d":
-            sweep.draw(picture)
-            print(f"The picture: {os.fspath(picture)}")
+            try:
+                sweep.draw(picture)
+                print(f"The picture: {os.fspath(picture)}")
+            except (OSError, RenderError, ValueError) as error:
+                print(f"No picture: {error}")
         elif answer == "b":
             print(sweep.back() and "(taken back)" if sweep.position else "(at the start)")
         elif answer == "r":
@@ -168,7 +177,7 @@ def step_through(sweep: ReverseSweep, picture: str | os.PathLike[str]) -> None:
 
 def _is_interactive() -> bool:
     """Whether somebody is there to press Enter."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _ask(prompt: str) -> str:

@@ -33,7 +33,10 @@ def as_number(x: object, what: str, hint: str = "") -> float:
     if type(x) is float:
         return x
     kind = getattr(getattr(x, "dtype", None), "kind", "")
-    if isinstance(x, Real) or (getattr(x, "shape", None) == () and kind and kind in "biuf"):
+    # NumPy counts its timedelta64, of the kind m, as a Real.
+    if (isinstance(x, Real) and kind != "m") or (
+        getattr(x, "shape", None) == () and kind and kind in "biuf"
+    ):
         try:
             return float(cast(SupportsFloat, x))
         except OverflowError:
@@ -41,14 +44,17 @@ def as_number(x: object, what: str, hint: str = "") -> float:
     raise TypeError(f"{what} takes a real number; got {typed(x)}.{hint or _hint(x, what)}")
 
 
-def as_operand_number(x: object, row: Primitive) -> float:
+def as_operand_number(x: object, row: Primitive, is_left: bool = False) -> float:
     """x as a float, for an operation with Values; raises as ``as_number`` does."""
     hint = ""
     if type(x) is not float and _is_several(x):
+        each = f"x {row.symbol} v" if is_left else f"v {row.symbol} x"
         hint = (
-            f" Take its entries one at a time: [v {row.symbol} x for x in xs]; or make two arrays "
-            "of Values of the same shape."
+            f" Take its entries one at a time: [{each} for x in xs]; or make a NumPy array of it, "
+            "which does that."
         )
+        if not row.is_builtin:
+            hint = " Take its entries one at a time."
         if row.name in ("max", "min"):
             hint = f" Of a list: {row.name}imum(*values)."
     return as_number(x, f"{row.symbol}, besides Values,", hint)

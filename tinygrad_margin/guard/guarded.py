@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, NoReturn
 
-from tinygrad_margin.guard import copying, mistakes
+from tinygrad_margin.guard import arrays, copying, mistakes
 from tinygrad_margin.guard.arguments import Node, as_number
 from tinygrad_margin.guard.text import describe, one_line, typed
 
@@ -56,7 +56,12 @@ def _refuse(sentence: str) -> Callable[..., NoReturn]:
     """A method that raises TypeError: the node, then the sentence."""
 
     def refuse(self: Any, *_: object) -> NoReturn:
-        raise TypeError(f"{describe(self)} {sentence}")
+        # NumPy may go on comparing while its first error is still pending. Then every call ends in
+        # a SystemError, and so does this raise; in the except clause nothing is pending.
+        try:
+            raise TypeError
+        except (TypeError, SystemError):
+            raise TypeError(f"{describe(self)} {sentence}") from None
 
     return refuse
 
@@ -98,6 +103,7 @@ class Guarded(Node):
     _op = property(lambda self: self.op, _refuse_setting("_op"))
 
     __copy__, __deepcopy__, __reduce_ex__ = copying.shallow, copying.deep, copying.reduced
+    __array_ufunc__ = arrays.answer
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -110,6 +116,8 @@ class Guarded(Node):
 
     def __pos__(self) -> Any:
         return self
+
+    conjugate = __pos__  # a real number is its own: np.var asks for it
 
     def __float__(self) -> float:
         return float(self._data)  # type: ignore[attr-defined]
@@ -129,34 +137,15 @@ class Guarded(Node):
         label = f", label={node.label!r}" if node.label else ""
         return f"Value(data={node.data}, grad={node.grad + 0.0}{label})"  # + 0.0: not -0.0
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """What NumPy asks of a Value: its operators are handed to ours, its functions refused.
-
-        Arrays of Values do not come here: NumPy asks their entries, one by one.
-        """
-        name = ufunc.__name__
-        operator = mistakes.NUMPY_OPERATORS.get(name, "")
-        known = mistakes.NUMPY_COMPARISONS.get(name, operator and (operator, f"r{operator}"))
-        if method == "__call__" and not options and known:
-            is_left = inputs[0] is self
-            others = inputs[1:] if is_left else inputs[:1]
-            found = getattr(self, f"__{known[not is_left]}__")(*others)
-            return name == "not_equal" if found is NotImplemented else found
-        asked = name if method == "__call__" else f"{name}.{method}"
-        if method != "__call__" or options:
-            hint = "NumPy takes Values in an array: np.array([v, w], dtype=object)"
-        elif ours := mistakes.NUMPY_FUNCTIONS.get(name):
-            hint = f"Use {ours}, which is a node"
-        else:
-            hint = (
-                f"Values have no {name}: write it with their operations, or give it a derivative "
-                f"with tinygrad_margin.primitive. For the number: np.{name}(v.data)"
-            )
-        raise TypeError(f"np.{asked} takes no single Value; got {describe(self)}. {hint}.")
-
     def __dir__(self) -> list[str]:
-        others = mistakes.OTHER_NAMES
-        return [name for name in super().__dir__() if name not in others or hasattr(self, name)]
+        here = vars(Guarded)
+
+        def is_own(name: str) -> bool:  # not there only to say what to use instead
+            found = getattr(self, name, self)
+            return found is not self and getattr(found, "__func__", found) is not here[name]
+
+        hidden = {*mistakes.OTHER_NAMES, *_REFUSED}
+        return [name for name in super().__dir__() if name not in hidden or is_own(name)]
 
 
 class _OtherName:
@@ -178,8 +167,10 @@ class _OtherName:
             ) from None
 
 
-for _names, _sentence in mistakes.REFUSED.items():
-    for _name in _names.split():
-        setattr(Guarded, _name, _refuse(_sentence))
+_REFUSED = {name: text for names, text in mistakes.REFUSED.items() for name in names.split()}
+for _name in mistakes.NUMPY_METHODS.split():
+    _REFUSED[_name] = f"is a Value, and np.{_name} takes none. {mistakes.numpy_hint(_name)}."
+for _name, _sentence in _REFUSED.items():
+    setattr(Guarded, _name, _refuse(_sentence))
 for _name, _hint in mistakes.OTHER_NAMES.items():
     setattr(Guarded, _name, _OtherName(_name, _hint))

@@ -18,12 +18,12 @@ OPERANDS = "{name} takes two operands or more; got {got}. Of a list: {name}(*val
 
 # Python's methods that would lose the gradient; the sentence follows the node.
 REFUSED = {
-    "__bool__": "is neither true nor false: an `if` on it would leave no trace in the graph. Ask "
-    "`v.data > 0` for the number, or use maximum, minimum or relu, which are nodes.",
+    "__bool__ logical_xor": "is neither true nor false: an `if` on it would leave no trace in the "
+    "graph. Ask `v.data > 0` for the number, or use maximum, minimum or relu, which are nodes.",
     "__lt__ __le__ __gt__ __ge__": "is not compared with <, >, max() or min(): Python's max would "
     "pick one operand and record no node, so the other would vanish from the graph. Use "
     "maximum(a, b) or minimum(a, b); to compare the numbers, use v.data.",
-    "__round__": "is not rounded: steps have slope 0, so no gradient would pass. To print the "
+    "__round__ rint": "is not rounded: steps have slope 0, so no gradient would pass. To print the "
     "number: round(v.data, 2), or v:.2f in an f-string.",
     "__int__ __trunc__ __floor__ __ceil__": "is not made a whole number: steps have slope 0, so no "
     "gradient would pass. For the number use v.data: int(v.data).",
@@ -35,25 +35,46 @@ REFUSED = {
     "__mod__ __rmod__ __floordiv__ __rfloordiv__ __divmod__ __rdivmod__": "is a Value, and Values "
     "have no %, // and divmod. They jump, and have slope 0 or 1 between. For the numbers use "
     "v.data.",
+    "__invert__ __and__ __rand__ __or__ __ror__ __lshift__ __rlshift__ __rshift__ __rrshift__ "
+    "bit_count": "is a Value, and Values have no ~, &, |, << and >>, which are for whole numbers. "
+    "To compare numbers, use v.data.",
 }
 
-# NumPy's functions that do the same as an operator, and the operator's method: __add__, __radd__.
-NUMPY_OPERATORS = {
-    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "power": "pow",
-    "matmul": "matmul", "remainder": "mod", "floor_divide": "floordiv", "divmod": "divmod",
-    "bitwise_xor": "xor", "positive": "pos",
-}  # fmt: skip
-# The same for comparisons, with the Value on the left and on the right.
-NUMPY_COMPARISONS = {
-    "equal": ("eq", "eq"), "not_equal": ("ne", "ne"), "less": ("lt", "gt"),
-    "less_equal": ("le", "ge"), "greater": ("gt", "lt"), "greater_equal": ("ge", "le"),
-}  # fmt: skip
-# NumPy's other functions, and what to use instead.
+# NumPy's functions that apply an operator or a method of Python's to each entry; the operator's
+# symbol if Values have it. Most others end in a sentence of REFUSED.
+NUMPY_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+_OF_PYTHON = (
+    "positive equal not_equal less less_equal greater greater_equal remainder floor_divide "
+    "bitwise_xor bitwise_and bitwise_or invert left_shift right_shift bitwise_count rint floor "
+    "ceil trunc logical_and logical_or logical_xor logical_not"
+)
+NUMPY_OPERATORS |= dict.fromkeys(_OF_PYTHON.split(), "")
+# What to use instead of NumPy's other functions.
 NUMPY_FUNCTIONS = {
     **{name: f"v.{name}()" for name in ("exp", "log", "sqrt", "sin", "cos", "tanh")},
     **{name: f"{name}(a, b) of tinygrad_margin" for name in ("maximum", "minimum")},
-    "absolute": "abs(v)", "negative": "-v", "square": "v ** 2",
+    "absolute": "abs(v)", "negative": "-v", "square": "v ** 2", "reciprocal": "1 / v",
+    "fabs": "abs(v)", "log1p": "(1 + v).log()", "expm1": "v.exp() - 1", "exp2": "2 ** v",
+    "log2": "v.log() / math.log(2)", "log10": "v.log() / math.log(10)", "tan": "v.sin() / v.cos()",
+    "hypot": "(a * a + b * b).sqrt()",
 }  # fmt: skip
+# For these NumPy calls a method of the same name on each entry of an array. Values have it only to
+# say what to use instead.
+NUMPY_METHODS = (
+    "arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cosh deg2rad degrees exp2 expm1 "
+    "fabs fmod hypot log10 log1p log2 rad2deg radians sinh tan"
+)
+
+
+def numpy_hint(name: str) -> str:
+    """What to use instead of the function of NumPy of that name."""
+    if ours := NUMPY_FUNCTIONS.get(name):
+        return f"Use {ours}, which is a node"
+    return (
+        f"Values have no {name}: write it with their operations, or give it a derivative with "
+        f"tinygrad_margin.primitive. For the number: np.{name}(v.data)"
+    )
+
 
 _ONE = "a Value is one number"
 # Names that other libraries have, PyTorch first, for what has another name here, or is not there.

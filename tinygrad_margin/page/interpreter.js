@@ -116,7 +116,7 @@ function boxed(x) {
   if (!Number.isFinite(x)) return "";
   let [text, precision] = [String(x), 16];
   while (text.length > 9 && precision > 3) text = String(Number(x.toPrecision(--precision)));
-  return text;
+  return Number.isFinite(Number(text)) ? text : String(x);  // the largest numbers round to infinity
 }
 
 const inParentheses = (term) => (term.startsWith("−") ? `(${term})` : term);
@@ -128,10 +128,13 @@ const filled = (template, words) => template.replace(/\{(\w+)\}/g, (_, word) => 
 
 class Graph {
   // spec.nodes, operands first and the root last: {op, in, label, name, heading, rules, …};
-  // spec.errors: the engine's messages.
+  // spec.errors: the engine's messages; spec.firsts and spec.overflow: what is said of the
+  // first node that is not finite, and where a gradient becomes too large.
   constructor(spec) {
     this.nodes = spec.nodes;
     this.errors = spec.errors;
+    this.firstWords = spec.firsts;
+    this.overflow = spec.overflow;
     this.root = spec.nodes.length - 1;
     this.rows = spec.nodes.map((node) => TABLE[node.op]);
   }
@@ -171,14 +174,18 @@ class Graph {
     const handed = new Array(this.nodes.length);
     const errors = new Map();
     const steps = [];
+    // What a max, relu or abs shuts off gets no gradient: whether it has slopes does not matter.
+    const reached = new Set([this.root]);
     totals[this.root] = 1;
     for (let i = this.root; i > this.root - count; i--) {
       const upstream = totals[i];
       const {slopes, error} = this.localDerivatives(i, values);
-      if (error) errors.set(i, error);
+      if (error && reached.has(i)) errors.set(i, error);
       handed[i] = this.nodes[i].in.map((operand, place) => {
         const derivative = slopes[place];
-        const product = upstream * derivative;
+        const product = reached.has(i) ? upstream * derivative : 0;
+        const isOpen = derivative !== 0 || !this.rows[i].cases;
+        if (reached.has(i) && isOpen) reached.add(operand);
         totals[operand] += product;
         return {operand, derivative, product, total: totals[operand]};
       });
@@ -218,11 +225,23 @@ class Graph {
     step.contributions.forEach(({derivative, product, total}, place) => {
       if (!node.rules[place]) return;
       const factors = [step.upstream, derivative].map((x) => inParentheses(number(x))).join(" · ");
-      const line = `  ${node.rules[place]} = ${factors} = ${number(product)}`;
+      const isAsked = product !== 0 || !Number.isNaN(derivative);
+      const overflows = Math.abs(product) === Infinity && [step.upstream, derivative].every(Number.isFinite);
+      const found = isAsked ? `${factors} = ${number(product)}` : `0 ${this.errors.notAsked}`;
+      const line = `  ${node.rules[place]} = ${found}${overflows ? this.overflow : ""}`;
       lines.push(total === product ? line : `${line}, in all ${number(total)}`);
     });
     const because = this.reason(step.node, values);
     return (because ? [...lines, `  ${because}`] : lines).join("\n");
+  }
+
+  // The first node that is infinite or nan, and the first that is nan, with the words for it.
+  firsts({values, lost}) {
+    const [infinite, undefined_] = [Number.isFinite, (x) => !Number.isNaN(x)].map(
+      (isRight) => values.findIndex((x, i) => !isRight(x) && !lost.has(i)));
+    const found = new Map([[infinite, this.firstWords[0]], [undefined_, this.firstWords[1]]]);
+    found.delete(-1);
+    return found;
   }
 
   // What the page says after the last step: J, and ∂J/∂input for the first few inputs.
@@ -230,7 +249,10 @@ class Graph {
     const slopes = inputs.slice(0, most).map(
       (i) => `${this.nodes[i].slope} = ${number(totals[i], {signed: true})}`);
     if (inputs.length > most) slopes.push("…");
-    return [`${this.nodes[this.root].name} = ${number(values[this.root])}`, ...slopes].join(", ");
+    const ends = [...this.firsts({values, lost: new Set()})].map(
+      ([i, words]) => `\n${this.nodes[i].name} is ${words}`);
+    const lead = `${this.nodes[this.root].name} = ${number(values[this.root])}`;
+    return [lead, ...slopes].join(", ") + ends.join("");
   }
 
   // Why the gradient goes where it goes, for an operation with a kink or its own explanation.
@@ -253,7 +275,11 @@ class Graph {
   // Which case of an operation with a kink this is: 0 (a > b), 1 (a = b, the kink), 2 (a < b).
   case(i, values) {
     if (!this.rows[i]?.cases) return null;
-    const [a, b] = [...this.nodes[i].in.map((operand) => values[operand]), 0];
+    const [a, b = 0, ...more] = this.nodes[i].in.map((operand) => values[operand]);
+    if (more.length) {  // as RowOfMany.side in many.py
+      const ties = [a, b, ...more].filter((x) => x === values[i]).length;
+      return ties === 0 ? null : ties > 1 ? 1 : 0;
+    }
     return a > b ? 0 : a === b ? 1 : a < b ? 2 : null;
   }
 
@@ -277,7 +303,10 @@ class Graph {
       if (!quiet) loud.add(operand);
       if (Number.isFinite(product)) largest = Math.max(largest, Math.abs(product));
       if (!isShown) return {quiet, back: "", flow: 0, text: ""};
-      if (Number.isNaN(derivative)) return {quiet, back: "undefined", flow: 0, text: "no slope"};
+      if (Number.isNaN(derivative)) {
+        return quiet ? {quiet, back: "quiet", flow: 0, text: ""}
+          : {quiet, back: "undefined", flow: 0, text: "no slope"};
+      }
       return {
         quiet, back: product === 0 ? "quiet" : "live", flow: product,
         get text() { return `×${inParentheses(number(derivative))}`; },

@@ -36,12 +36,13 @@ from tinygrad_margin.page.operations_in_javascript import (
 from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, boxes_and_arrows, end_of_sweep
 from tinygrad_margin.views.colours import DARK, LIGHT
 from tinygrad_margin.views.names import node_formula
-from tinygrad_margin.views.notation import typeset
+from tinygrad_margin.views.notation import derivative, enclose, typeset
+from tinygrad_margin.views.remarks import NOT_A_NUMBER, NOT_FINITE, OVERFLOW
 from tinygrad_margin.views.svg import MOST_INPUTS, STYLE, SvgGraph
-from tinygrad_margin.views.sweep_sentences import step_words
+from tinygrad_margin.views.sweep_sentences import NOT_ASKED, step_words
 
 _ERRORS = {"needs": NEEDS, "tooLarge": TOO_LARGE, "noSlope": NO_SLOPE,
-           "slopeTooLarge": SLOPE_TOO_LARGE}  # fmt: skip
+           "slopeTooLarge": SLOPE_TOO_LARGE, "notAsked": NOT_ASKED}  # fmt: skip
 _PHONE = 60  # nodes; a larger graph does not fit on a phone in any direction
 
 
@@ -74,9 +75,10 @@ def page(
 
     Each leaf that has a label gets a slider and a number box. As they move, every value and
     gradient is computed again. Buttons and arrow keys step through the reverse sweep, with the
-    sentences of ``ReverseSweep``. If you point at a box, its paths to J light up. The state is in
-    the address, ``#s=0.3&s_c=0.5&step=2``, so you can link to a step. The page
-    has ``html`` and ``save(to)``; a notebook shows it.
+    sentences of ``ReverseSweep``. The first node that is not finite is marked. If you point at a
+    box, its paths to J light up. The state is in the address, ``#s=0.3&s_c=0.5&step=2``, so you can
+    link to a step. The page has ``html`` and ``save(to)``; a notebook shows it. If a number is out
+    of date, because data has changed, the page computes it anew and says what it is in Python.
 
     Args:
         J: the root.
@@ -123,6 +125,7 @@ def _html(graph: SvgGraph, title: str | None) -> str:
         "title": html.escape(one_line(title, 300)),
         "style": style,
         "svg": _svg(graph, boxes, arrows),
+        "outdated": _outdated(graph),
         "inputs": _inputs(graph, keys),
         "root": typeset(names[J]),
         "spec": json_in_script(_spec(graph, keys, boxes, rows)),
@@ -174,6 +177,14 @@ def _inputs(graph: SvgGraph, keys: dict[Value, str]) -> str:
     return f'<div class="rows">{"".join(rows)}</div>'
 
 
+def _outdated(graph: SvgGraph) -> str:
+    """What the page says if a number of the graph is out of date in Python."""
+    if not graph.outdated:
+        return ""
+    words = "This page computes every number from the inputs. In Python:"
+    return html.escape("\n".join([words, *graph.whats_outdated]), quote=False)
+
+
 def _range(x: float) -> tuple[float, float, float] | None:
     """Where a slider begins and ends, and its step: around x, with room for a margin."""
     if 1e-300 < abs(x) < 0.01:
@@ -201,10 +212,13 @@ def _spec(
             "op": rows.get(node._row, node._row.name),
             "in": [graph.index[parent] for parent in node.parents],
             "kind": box.kind, "label": one_line(node.label), "name": name, "heading": heading,
-            "rules": rules, "slope": f"∂{root}/∂{name}", "room": int(width / 7.3),
+            "rules": rules, "slope": derivative(root, name),
+            "inside": enclose(name), "room": int(width / 7.3),
         }  # fmt: skip
         if not node.parents:
             entry["data"] = JavaScript.number(node.data)  # as text: JSON has no infinity
+        if node in graph.outdated:
+            entry["outdated"] = f"in Python, {name} {graph.outdated[node]}"
         nodes.append(entry)
     layouts = {"wide": graph.layout}
     if len(nodes) <= _PHONE:
@@ -213,6 +227,9 @@ def _spec(
         "nodes": nodes,
         "inputs": [{"node": graph.index[leaf], "key": key} for leaf, key in keys.items()],
         "errors": _ERRORS,
+        "firsts": [NOT_FINITE, NOT_A_NUMBER],
+        "overflow": f" ({OVERFLOW})",
+        "outdated": "out of date in Python",
         "opening": graph.opening,
         "most": MOST_INPUTS,
         "layouts": {
@@ -229,6 +246,6 @@ def _svg(graph: SvgGraph, boxes: dict[Value, Box], arrows: list[Arrow]) -> str:
         if graph.layout.edges[e].back:
             parts.append(graph.back_arrow(e, arrow, f' id="b{e}" aria-hidden="true"'))
     for i, box in enumerate(boxes.values()):
-        parts.append(graph.box(i, box, attributes=f' id="n{i}" role="img"'))
+        parts.append(graph.box(i, box, attributes=f' id="n{i}" role="img"', remark=""))
     label = html.escape(f"The graph of {graph.names[graph.J]}")
     return graph.svg(parts, f' id="graph" tabindex="-1" role="group" aria-label="{label}"')

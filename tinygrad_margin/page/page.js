@@ -43,7 +43,8 @@ const boxes = spec.nodes.map((node, i) => {
   const group = $(`n${i}`);
   const line = (name) => group.querySelector(`.${name}`);
   const gradient = line("gradient");
-  return {group, value: line("value"), gradient, amount: gradient?.querySelector(".number")};
+  const amount = gradient?.querySelector(".number");
+  return {group, value: line("value"), gradient, amount, remark: line("remark")};
 });
 const arrows = spec.nodes.flatMap((node, i) => node.in.map((operand) => ({node: i, operand})));
 arrows.forEach((arrow, e) => {
@@ -53,6 +54,9 @@ arrows.forEach((arrow, e) => {
   arrow.label = arrow.back?.querySelector("text");
 });
 
+// The boxes of nodes whose number is another one in Python say so.
+const outdated = spec.nodes.flatMap(({outdated}, i) => (outdated ? [[i, spec.outdated]] : []));
+
 const FEW = 80;  // nodes; in a larger graph, what is out of view is drawn when nothing moves any more
 
 function render(isAll = LAST <= FEW) {
@@ -60,7 +64,8 @@ function render(isAll = LAST <= FEW) {
   const isLost = evaluation.lost.size > 0;
   const sweep = graph.sweep(evaluation.values, isLost ? 0 : state.step ?? LAST);
   const current = state.step && !isLost ? graph.root + 1 - state.step : -1;
-  shown = {...evaluation, sweep, isLost, current, ...graph.boxesAndArrows(evaluation, sweep)};
+  const remarks = new Map([...outdated, ...graph.firsts(evaluation)]);
+  shown = {...evaluation, sweep, isLost, current, remarks, ...graph.boxesAndArrows(evaluation, sweep)};
   draw(isAll);
   for (const row of rows) {
     const {node, slider, box, low, high} = row;
@@ -91,7 +96,7 @@ function draw(isAll) {
 }
 
 function drawBox(i, isAll = false) {
-  const {group, value, gradient, amount} = boxes[i];
+  const {group, value, gradient, amount, remark} = boxes[i];
   const {errors, lost, values, sweep, isLost, current} = shown;
   const box = shown.boxes[i];
   const kinds = ["node", spec.nodes[i].kind];
@@ -108,6 +113,7 @@ function drawBox(i, isAll = false) {
   attribute(group, "data-gradient", box.gradient && String(sweep.totals[i]));
   text(value, box.value);
   fitted(value, spec.nodes[i].room, box.value.length);
+  text(remark, shown.remarks.get(i) ?? "");
   if (!gradient) return;
   text(amount, box.afterSymbol);
   fitted(amount, 13, box.gradient.replace(" so far", "").length + 3);
@@ -172,6 +178,7 @@ function about(i) {
   const what = {leaf: `${node.name}, an input`, constant: `${node.name}, ${constant}`}[node.op]
     ?? node.heading.replace(/:$/, "");
   const lines = [what, lost.has(i) ? "no value" : `value ${number(values[i], exact)}`];
+  lines.push(...[node.outdated ?? shown.remarks.get(i)].filter(Boolean));
   for (const error of [errors.get(i), sweep.errors.get(i)]) if (error) lines.push(error.message);
   if (node.op !== "constant" && !lost.has(graph.root)) {
     const isDone = sweep.handed[i] !== undefined;
@@ -182,7 +189,7 @@ function about(i) {
   if (lost.has(i)) return lines;
   const {slopes, error} = graph.localDerivatives(i, values);
   slopes.forEach((x, place) => {
-    const slope = `∂${node.name}/∂${spec.nodes[node.in[place]].name}`;
+    const slope = `∂${node.inside}/∂${spec.nodes[node.in[place]].inside}`;
     lines.push(`local derivative ${slope} ${error ? "does not exist" : `= ${number(x, exact)}`}`);
   });
   return lines;
@@ -347,7 +354,7 @@ function address() {
     if (Number.isFinite(x) && (isInput || x !== recorded[node])) parts.set(key, String(x));
   }
   if (state.step !== null) parts.set("step", String(state.step));
-  return `#${parts}`;
+  return `#${parts}`.replaceAll("+", "%20");
 }
 
 let written = 0;
@@ -367,13 +374,16 @@ function remember() {  // browsers limit how often an address may change
   }
 }
 
-// Set the state from the address; ignore what makes no sense.
+// Set the state from the address; ignore what makes no sense. A plus is a plus, but some programs
+// write it for a space.
 function recall() {
-  const parts = new URLSearchParams(location.hash.slice(1));
+  const said = location.hash.slice(1);
+  const parts = new URLSearchParams(said.replaceAll("+", "%2B"));
+  const spaced = new URLSearchParams(said);
   state.leaves = [...recorded];
   for (const {node, key} of rows) {
-    const said = parts.get(key)?.trim();  // a plus in an address is a space
-    if (PLAIN_NUMBER.test(said) && Number.isFinite(Number(said))) state.leaves[node] = Number(said);
+    const x = (parts.get(key) ?? spaced.get(key))?.trim().replace(" ", "+");
+    if (PLAIN_NUMBER.test(x) && Number.isFinite(Number(x))) state.leaves[node] = Number(x);
   }
   for (const {node, box} of rows) box.value = boxed(state.leaves[node]);
   const step = parts.get("step");

@@ -13,7 +13,7 @@ from tinygrad_margin.guard import one_line
 from tinygrad_margin.ops import CONSTANT, LEAF
 from tinygrad_margin.tape.record import CONSTANT_CODE, Record
 from tinygrad_margin.views.names import node_formula, node_names
-from tinygrad_margin.views.notation import number
+from tinygrad_margin.views.notation import derivative, enclose, number
 from tinygrad_margin.views.source import ATOM, PRODUCT, SUM, Functions, Source
 
 
@@ -33,7 +33,7 @@ def listing(record: Record) -> str:
     contributions: dict[Value, list[Source]] = {node: [] for node in graph}
     contributions[graph[-1]].append(_Text("1"))
     for node in (node for node, is_live in zip(graph[::-1], live[::-1], strict=True) if is_live):
-        adjoint = f"∂{name_of[graph[-1]]}/∂{name_of[node]}"
+        adjoint = derivative(name_of[graph[-1]], name_of[node])
         lines.append(f"{adjoint} = {_sum(contributions[node])}")
         for parent, slope in zip(node.parents, _slopes(node, name_of), strict=True):
             contributions[parent].append(_Text(adjoint) * slope)
@@ -68,13 +68,15 @@ def _sum(terms: list[Source]) -> str:
 def _slopes(node: Value, names: dict[Value, str]) -> tuple[Any, ...]:
     """The local derivatives as formulas; as names, if a user's own operation has no formula."""
     operands = [
-        parent.data if parent._row is CONSTANT and not parent.label else _Text(names[parent])
+        parent.data
+        if parent._row is CONSTANT and not parent.label
+        else _Text(enclose(names[parent]))
         for parent in node.parents
     ]
     try:
-        return node._row.partials(_Formulas(_Text, ""), *operands, _Text(names[node]))
+        return node._row.partials(_Formulas(_Text, ""), *operands, _Text(enclose(names[node])))
     except Exception:
-        return tuple(_Text(f"∂{names[node]}/∂{names[parent]}") for parent in node.parents)
+        return tuple(_Text(derivative(names[node], names[parent])) for parent in node.parents)
 
 
 class _Text(Source):

@@ -38,6 +38,7 @@ class Record:
         labels: the labels that nodes have, by their places.
         live: whether the node depends on an input.
         operations: how many nodes are not leaves.
+        has_kinks: whether a max, min, relu or abs may shut off a part of the graph.
 
     ``arranged`` adds:
         level: how many calls must come before.
@@ -55,6 +56,7 @@ class Record:
             index = {node: i for i, node in enumerate(order)}
         rows = [node._row for node in order]
         self.rows = [row for row in dict.fromkeys([ADD, MUL, POW, *rows]) if row.arity]
+        self.has_kinks = any(row.cases for row in self.rows)
         codes = {row: i for i, row in enumerate(self.rows)}
         code_of = {**codes, LEAF: -1, CONSTANT: CONSTANT_CODE}
         op = np.array([code_of[row] for row in rows], np.int32)

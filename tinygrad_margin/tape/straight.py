@@ -47,7 +47,9 @@ class Straight:
         """J and its gradient, if all inputs are numbers; an empty gradient if you want none."""
         try:
             if gradient in self._compiled:
-                return self._compiled[gradient](*xs)
+                found = self._compiled[gradient](*xs)
+                if not self._record.has_kinks or all(map(math.isfinite, found[1])):
+                    return found
             record, self._runs = self._record, self._runs + 1
             if self._runs > _OFTEN and self._can_compile:
                 self._compiled[gradient] = compiled(record, gradient=gradient)
@@ -94,10 +96,15 @@ class Straight:
         if not gradient:
             return values[-1], []
         live, fixed = self._live, [row.slopes for row in self._record.rows]
+        has_kink = [row.cases is not None for row in self._record.rows]
         adjoints: list[Any] = [None] * len(values)
         adjoints[-1] = 1.0
+        # Gradient does not reach what a max, relu or abs shuts off: slopes may be nan there.
+        reached: dict[int, Any] = {}  # for a node, by which items; without an entry, by all
         for i, op, operands in reversed(self._nodes):
             upstream, adjoints[i] = adjoints[i], None
+            if upstream is None:
+                continue
             match operands:
                 case (a,):
                     slopes = fixed[op] or partials_of[op](m, values[a], values[i])
@@ -107,8 +114,17 @@ class Straight:
                     slopes = fixed[op] or partials_of[op](m, *map(get, operands), values[i])
             for j, slope in zip(operands, slopes):  # noqa: B905 (strict=True takes time)
                 if live[j]:
-                    so_far, flow = adjoints[j], upstream * slope
-                    adjoints[j] = flow if so_far is None else so_far + flow
+                    so_far, flow, passes = adjoints[j], upstream * slope, reached.get(i, True)
+                    if has_kink[op] and not isinstance(slope, Source):
+                        passes = passes & (slope != 0.0)
+                    if passes is False:
+                        continue
+                    if passes is not True:
+                        flow = np.where(passes, flow, 0.0)
+                    if so_far is None:
+                        adjoints[j], reached[j] = flow, passes
+                    else:
+                        adjoints[j], reached[j] = so_far + flow, reached[j] | passes
         slopes = [adjoints[place] for place in inputs]
         return values[-1], [0.0 if slope is None else slope for slope in slopes]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeVar
 
-from tinygrad_margin.engine import Value
+from tinygrad_margin.engine import Value, with_gradient
 from tinygrad_margin.files import file_format, write_whole
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows
 from tinygrad_margin.views.colours import LIGHT
@@ -99,7 +99,8 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
     """The animation: each part of the graph in all its looks, of which CSS shows one at a time."""
     frames, sentences = _frames(graph)
     timeline = _Timeline(len(frames), seconds)
-    pictures = [boxes_and_arrows(graph.J, progress) for progress in frames]
+    shows = not graph.outdated
+    pictures = [boxes_and_arrows(graph.J, each, gradients=shows) for each in frames]
     parts = [f'<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>']
     back_arrows = []
     for e in range(len(graph.edges)):
@@ -115,8 +116,9 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
     for i, node in enumerate(graph.nodes):
         states = ["current" if progress.current is node else "" for progress in frames]
         boxes = [boxes[node] for boxes, _ in pictures]
+        remark = graph.remarks.get(node)
         for time, (box, state) in timeline.runs(list(zip(boxes, states, strict=True))):
-            parts.append(timeline.show(time, graph.box(i, box, state)))
+            parts.append(timeline.show(time, graph.box(i, box, state, remark=remark)))
     for time, sentence in timeline.runs(sentences):
         parts.append(timeline.show(time, _text(sentence, graph.layout.height)))
     style = re.sub(r"var\(--(\w+)\)", lambda name: LIGHT[name[1]], STYLE) + timeline.style()
@@ -132,10 +134,11 @@ def _svg(graph: SvgGraph, seconds: float) -> str:
 def _frames(graph: SvgGraph) -> tuple[list[Progress], list[str]]:
     """The frames of the sweep, from its start to the whole picture, each with its sentence."""
     totals = dict.fromkeys(graph.nodes, 0.0) | {graph.J: 1.0}
-    done: list[Value] = []
+    done, reached = list[Value](), set(with_gradient(graph.nodes))
     frames, sentences = [Progress(frozenset(), None, dict(totals))], [graph.opening]
     for node in reversed(graph.nodes):
-        sentences.append(str(take_step(node, totals, graph.names)))
+        step = take_step(node, totals, graph.names, reached, bool(graph.outdated))
+        sentences.append(str(step))
         done.append(node)
         frames.append(Progress(frozenset(done), node, dict(totals)))
     frames.append(Progress(frozenset(done), None, totals))

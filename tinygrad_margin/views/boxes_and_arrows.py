@@ -19,10 +19,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tinygrad_margin.engine import Value, adjoints, local_derivatives
-from tinygrad_margin.guard import SlopeError
+from tinygrad_margin.engine import Value, adjoints, topological_order, with_gradient
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.notation import format_operation, glyph, number, parenthesize
+from tinygrad_margin.views.notation import (
+    enclose,
+    format_operation,
+    glyph,
+    number,
+    parenthesize,
+    typeset,
+)  # fmt: skip
+from tinygrad_margin.views.sweep_sentences import slopes_or_nan
 
 NO_GRADIENT = "does not exist"
 
@@ -40,14 +47,6 @@ def end_of_sweep(J: Value) -> Progress:
     """How far a sweep has come at its end; a gradient that does not exist is nan."""
     totals = adjoints(J, slopes_or_nan)
     return Progress(frozenset(totals), None, totals)
-
-
-def slopes_or_nan(node: Value) -> tuple[float, ...]:
-    """The local derivatives of a node; nan for each if one of them does not exist."""
-    try:
-        return local_derivatives(node)
-    except (SlopeError, OverflowError):
-        return (math.nan,) * len(node.parents)
 
 
 class Box(NamedTuple):
@@ -90,7 +89,8 @@ def boxes_and_arrows(
     Without gradients, no local derivative is computed.
     """
     totals, done = progress.totals, progress.done if gradients else frozenset()
-    arrows = list(_arrows(totals, done, precision))
+    reached = set(with_gradient(topological_order(J))) if done else set[Value]()
+    arrows = list(_arrows(totals, done, reached, precision))
     largest = max(filter(math.isfinite, (arrow.share for arrow in arrows)), default=0.0) or 1.0
     for i, arrow in enumerate(arrows):
         is_drawn = arrow.back and math.isfinite(arrow.share)
@@ -120,11 +120,11 @@ def has_back_arrow(node: Value, parent: Value) -> bool:
 
 
 def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
-    """The line of a box that names the node; empty for a node without a name or operands.
+    """The line of a box that names the node, as HTML; empty without a name and operands.
 
-    The names are HTML. An operand without a name is shown by its value.
+    An operand without a name is shown by its value.
     """
-    name = f"<b>{names[node]}</b>" if node in names else ""
+    name = f"<b>{typeset(names[node])}</b>" if node in names else ""
     if not node.parents:
         return name
     symbol = html.escape(node.op)
@@ -135,16 +135,16 @@ def title(node: Value, names: Mapping[Value, str], precision: int = 4) -> str:
         return f"<b>{glyph(symbol)}</b>"
     operands = [names.get(parent) or number(parent.data, precision) for parent in node.parents]
     if symbol == "**" and len(operands) == 2:
-        exponent = re.sub("<sub>(.*)</sub>", r"_\1", operands[1])  # no sub inside sup
-        base = f"({operands[0]})" if "−" in operands[0] else operands[0]
-        formula = f"{base}<sup>{exponent}</sup>"
+        base = f"({operands[0]})" if "−" in operands[0] else enclose(operands[0])
+        exponent = re.sub("<sub>(.*)</sub>", r"_\1", typeset(enclose(operands[1])))  # not in sup
+        formula = f"{typeset(base)}<sup>{exponent}</sup>"
     else:
-        formula = format_operation(symbol, operands)
+        formula = format_operation(symbol, operands, typeset)
     return f"{name} = {formula}" if name else formula
 
 
 def _arrows(
-    totals: Mapping[Value, float], done: frozenset[Value], precision: int
+    totals: Mapping[Value, float], done: frozenset[Value], reached: set[Value], precision: int
 ) -> Iterator[Arrow]:
     """The arrows; instead of its share, each has the size of its flow."""
     for node, total in totals.items():
@@ -153,12 +153,14 @@ def _arrows(
             continue
         derivatives = slopes_or_nan(node)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
-            flow = abs(total * derivative)
+            flow = abs(total * derivative) if node in reached else 0.0
             text = f"×{parenthesize(number(derivative, precision))}"
             if not has_back_arrow(node, parent):
                 yield Arrow(node, parent, total == 0.0, share=flow)
-            elif math.isnan(derivative):
+            elif math.isnan(derivative) and node in reached:
                 yield Arrow(node, parent, False, "undefined", "no slope")
+            elif math.isnan(derivative):  # and nothing asks for it
+                yield Arrow(node, parent, True, "quiet")
             else:
                 yield Arrow(node, parent, flow == 0.0, "live" if flow else "quiet", text, flow)
 

@@ -9,7 +9,9 @@
 its name, its value, its gradient. Thin grey arrows carry values forward. Red arrows carry the
 gradient back; each shows the local derivative that it multiplies by, and is wider if more flows.
 Arrows and boxes that no gradient passes through are pale and dashed. An input that is used more
-than once, such as a shared weight, has a heavier outline.
+than once, such as a shared weight, has a heavier outline. A box says if its node is the first that
+is not finite, or if its number is out of date, because data has changed: then the picture shows no
+gradients.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, end_of_sweep, title
 from tinygrad_margin.views.colours import LIGHT
 from tinygrad_margin.views.dot import LOOK, Edge, Picture, box_label, check_size, make_picture
-from tinygrad_margin.views.notation import typeset
+from tinygrad_margin.views.names import node_names
+from tinygrad_margin.views.notation import derivative, typeset
+from tinygrad_margin.views.remarks import OUT_OF_DATE, firsts, outdated
 
 _FORMATS = ("svg", "png", "pdf", "dot", "gv")
 _DIRECTIONS = ("LR", "RL", "TB", "BT")
@@ -148,21 +152,27 @@ def _picture(
     J: Value, progress: Progress, direction: str, gradients: bool, precision: int, prefix: str = "n"
 ) -> Picture:
     """The picture of one graph."""
+    order = list(progress.totals)
+    wrong = outdated(order, node_names(order))
+    words = firsts(order) | dict.fromkeys(wrong, OUT_OF_DATE)
+    gradients = gradients and not wrong  # they are out of date, too
     boxes, arrows = boxes_and_arrows(J, progress, precision, gradients=gradients)
-    # The labels as HTML. A root without a label is J, or out if another node is called J.
-    names = {node: typeset(node.label) for node in boxes if one_line(node.label)}
-    names.setdefault(J, typeset("out" if typeset("J") in names.values() else "J"))
+    # The labels. A root without a label is J, or out if another node is called J.
+    names = {node: label for node in boxes if (label := one_line(node.label))}
+    names.setdefault(J, "out" if "J" in names.values() else "J")
     labels = {}
     for node, box in boxes.items():
         lines = [title(node, names, precision), box.value]
+        if node in words:
+            lines.append(f'<font color="{LIGHT["red"]}">{words[node]}</font>')
         if box.gradient:
             text = f"gradient {box.gradient}"
             if node in names:
-                text = f"∂{names[J]}/∂{names[node]}{box.after_symbol}"
+                text = derivative(names[J], names[node], typeset) + box.after_symbol
             colour = LIGHT["quiet" if progress.totals[node] == 0.0 else "red"]
             lines.append(f'<font color="{colour}">{text}</font>')
-        if gradients and box.case == 1 and box.state != "waits" and (words := node._row.regimes):
-            lines.append(f'<font color="{LIGHT["red"]}">{words[1]}</font>')
+        if gradients and box.case == 1 and box.state != "waits" and (cases := node._row.regimes):
+            lines.append(f'<font color="{LIGHT["red"]}">{cases[1]}</font>')
         look = _BOXES["current" if node is progress.current else box.kind]
         labels[node] = box_label(filter(None, lines), look, _STYLES[box.state])
     edges = []

@@ -6,35 +6,44 @@
 ['v₁ = Δ + s_c', 'z = v₁ − s', 'J = max(z, 0)']
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import count
 
 from tinygrad_margin.engine import Value
 from tinygrad_margin.guard import one_line
 from tinygrad_margin.ops import CONSTANT
-from tinygrad_margin.views.notation import format_operation, number, subscript
+from tinygrad_margin.views.notation import enclose, format_operation, number, subscript
 
 
 def node_names(order: list[Value]) -> dict[Value, str]:
-    """A name for every node: its label, or v₁, v₂, …; J for the root; a constant is its number."""
-    labels = {one_line(node.label) for node in order}
+    """A name for every node: its label, or v₁, v₂, …; J for the root; a constant is its number.
+
+    Of two nodes with the label w, the second is w′; of more, the others are w₂, w₃, ….
+    """
+    labels = Counter(one_line(node.label) for node in order)
+    others = {label: _others(label, uses) for label, uses in labels.items() if uses > 1}
     for_root = iter(["J", "out", "root", "the root"])
     for_others = (f"v{subscript(i)}" for i in count(1))
     names: dict[Value, str] = {}
     used: set[str] = set()
     for node in order:
         name = one_line(node.label)
-        if name:
-            while name in used:  # the second of two nodes with the same label gets a prime
-                name += "′"
-            used.add(name)
-        elif node._row is CONSTANT:
-            name = number(node.data)
-        else:
-            candidates = for_root if node is order[-1] else for_others
-            name = next(name for name in candidates if name not in labels)
+        if not name and node._row is CONSTANT:
+            names[node] = number(node.data)
+            continue
+        if not name or name in used:
+            candidates = others[name] if name else for_root if node is order[-1] else for_others
+            name = next(name for name in candidates if name not in labels and name not in used)
+        used.add(name)
         names[node] = name
     return names
+
+
+def _others(label: str, uses: int) -> Iterator[str]:
+    """The names of all nodes with this label but the first, until one is free."""
+    yield from [f"{enclose(label)}′"] * (uses == 2)
+    yield from (f"{enclose(label)}{subscript(i)}" for i in count(2))
 
 
 def node_formula(node: Value, names: Mapping[Value, str]) -> str:

@@ -21,7 +21,8 @@ from tinygrad_margin.views.boxes_and_arrows import Arrow, Box, has_back_arrow, t
 from tinygrad_margin.views.dot import Edge, box_label, check_size, make_picture
 from tinygrad_margin.views.graphviz_svg import Layout, read_positions
 from tinygrad_margin.views.names import node_names
-from tinygrad_margin.views.notation import number, parenthesize, typeset
+from tinygrad_margin.views.notation import derivative, number, parenthesize, typeset
+from tinygrad_margin.views.remarks import OUT_OF_DATE, firsts, outdated
 from tinygrad_margin.views.run_graphviz import render
 
 MOST_INPUTS = 8  # whose gradients are listed after the sweep
@@ -40,13 +41,16 @@ class SvgGraph:
         self.index = {node: i for i, node in enumerate(nodes)}
         self.edges = [(node, parent) for node in nodes for parent in node.parents]
         self.names = node_names(nodes)
+        self.outdated = outdated(nodes, self.names)
+        self.remarks = firsts(nodes) | dict.fromkeys(self.outdated, OUT_OF_DATE)
         # The names as HTML, the first lines of the boxes, and ∂J/∂node. Only a constant without a
         # label has no name there.
         named = [node for node in nodes if node._row is not CONSTANT or one_line(node.label)]
-        self.names_in_html = {node: typeset(self.names[node]) for node in named}
-        self.titles = {node: title(node, self.names_in_html) for node in nodes}
-        root = typeset(self.names[J])
-        self.symbols = {n: f"∂{root}/∂{name}" for n, name in self.names_in_html.items()}
+        said = {node: self.names[node] for node in named}
+        self.names_in_html = {node: typeset(name) for node, name in said.items()}
+        self.titles = {node: title(node, said) for node in nodes}
+        root = self.names[J]
+        self.symbols = {node: derivative(root, name, typeset) for node, name in said.items()}
         # The leaves with a label, in the order of their names, constants last.
         leaves = [node for node in nodes if not node.parents and one_line(node.label)]
         self.leaves = sorted(leaves, key=lambda n: (n._row is CONSTANT, _sort_key(self.names[n])))
@@ -78,19 +82,28 @@ class SvgGraph:
         return lines
 
     @property
+    def whats_outdated(self) -> list[str]:
+        """A sentence for each of the first few nodes whose number is out of date."""
+        return [f"{self.names[n]} {words}" for n, words in self.outdated.items()][:MOST_INPUTS]
+
+    @property
     def opening(self) -> str:
         """The sentence before the first step of the sweep."""
         root = self.names[self.J]
-        return f"The sweep starts at {root}, where ∂{root}/∂{root} = 1."
+        return f"The sweep starts at {root}, where {derivative(root, root)} = 1."
 
     def outcome(self, totals: Mapping[Value, float]) -> str:
         """The sentence after the last step: J, and ∂J/∂input for the first few inputs."""
         root = self.names[self.J]
+        if self.outdated:
+            return "\n".join(self.whats_outdated)
         inputs = [leaf for leaf in self.leaves if leaf._row is not CONSTANT]
         parts = [f"{root} = {number(self.J.data)}"]
         for leaf in inputs[:MOST_INPUTS]:
-            parts.append(f"∂{root}/∂{self.names[leaf]} = {number(totals[leaf], signed=True)}")
-        return ", ".join(parts + ["…"] * (len(inputs) > MOST_INPUTS))
+            slope = number(totals[leaf], signed=True)
+            parts.append(f"{derivative(root, self.names[leaf])} = {slope}")
+        ends = [f"\n{self.names[node]} is {words}" for node, words in firsts(self.nodes).items()]
+        return ", ".join(parts + ["…"] * (len(inputs) > MOST_INPUTS)) + "".join(ends)
 
     def svg(
         self, parts: Iterable[str], attributes: str = "", width: float = 0.0, below: float = 0.0
@@ -102,8 +115,13 @@ class SvgGraph:
             f'width="{width:g}" height="{height:g}"{attributes}>{"".join(parts)}</svg>'
         )
 
-    def box(self, i: int, box: Box, state: str = "", attributes: str = "") -> str:
-        """The box of node i; the state is a further class of its group, such as "current"."""
+    def box(
+        self, i: int, box: Box, state: str = "", attributes: str = "", remark: str | None = None
+    ) -> str:
+        """The box of node i; the state is a further class of its group, such as "current".
+
+        The remark is written below the box, which has no room for it.
+        """
         node, (width, height) = self.nodes[i], self.layout.sizes[i]
         x, y = self.layout.centres[i]
         names = list(self._lines(node, 0))
@@ -119,6 +137,8 @@ class SvgGraph:
             else:
                 text = _tspans(self.titles[node]) if name == "title" else box.value
                 lines.append(f'<text class="{name}" {base}>{text}</text>')
+        if remark is not None:
+            lines.append(f'<text class="remark" y="{height / 2 + 12:g}">{remark}</text>')
         corners = ' rx="6"' if not node.parents or node is self.J else ""
         classes = " ".join(filter(None, ("node", box.kind, box.state, state)))
         if box.case is not None:
