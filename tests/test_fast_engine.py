@@ -7,7 +7,14 @@ from graphs import random_graph
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_margin import SlopeError, Value, primitive, topological_order
+from tinygrad_margin import (
+    SlopeError,
+    Value,
+    cross_entropy,
+    maximum,
+    primitive,
+    topological_order,
+)
 from tinygrad_margin.engine import adjoints
 from tinygrad_margin.fast_engine import sweep
 
@@ -35,6 +42,13 @@ def test_a_leaf_alone_and_nodes_with_three_operands():
     assert same(a) == 1
     assert same(fma(a, b, a) * a) == 2
     assert same((a * b).tanh() + a * a) == 2
+    c = a * b
+    assert same(fma(c, fma(a, c, a * a), c) * fma(c, c, c) + maximum(c, a, c, b) * c) == 2
+
+
+def test_nodes_with_many_operands_need_no_plain_sweep():
+    scores = [Value(0.1 * i) * 2.0 for i in range(40)]
+    sweep(cross_entropy(scores, 3) + maximum(*scores), lambda J: pytest.fail("the plain sweep"))
 
 
 def test_the_plain_sweep_names_what_is_wrong():

@@ -33,10 +33,7 @@ def make_node(row: Primitive, operands: Sequence[Value], data: float) -> Value:
     """The node that a row makes of its operands, however many, with this value."""
     node = _new(Value)
     node._data, node._grad, node._row = data, 0.0, row
-    if len(operands) <= 2:
-        node._a, node._b = (*operands, None, None)[:2]
-    else:
-        node._operands = tuple(operands)
+    guard.connect(node, operands)
     return node
 
 
@@ -149,8 +146,7 @@ class Value(guard.Guarded):
     _data: float
     _grad: float
     _a: Value | None  # The operands, in two slots: a tuple for each node costs time and memory.
-    _b: Value | None
-    _operands: tuple[Value, ...]  # More than two are kept here, and _a and _b are never set.
+    _b: Value | tuple[Value, ...] | None  # All but the first, if there are more than two.
     _row: Primitive
 
     @guard.usage(guard.VALUE)  # words the error for a call with other arguments
@@ -165,12 +161,10 @@ class Value(guard.Guarded):
     @property
     def parents(self) -> tuple[Value, ...]:
         """The operands, in order; empty for a leaf."""
-        try:
-            if self._a is None:
-                return ()
-            return (self._a,) if self._b is None else (self._a, self._b)
-        except AttributeError:  # _a is not set: there are more than two
-            return self._operands
+        a, b = self._a, self._b
+        if a is None or b is None:
+            return () if a is None else (a,)
+        return (a, *b) if isinstance(b, tuple) else (a, b)
 
     @property
     def op(self) -> str:

@@ -14,7 +14,6 @@ The totals of leaves do go into a dictionary: their ``grad`` changes at the very
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from itertools import repeat
 from typing import Any, TypeAlias, TypeVar
 
@@ -29,14 +28,11 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
 
     Args:
         J: the root.
-        plain: the plain sweep. It does the work if some node has more than two operands. If a slope
-            does not exist or is too large, it says what is wrong, or that nothing asks for it.
+        plain: the plain sweep. If a slope does not exist or is too large, it says what is wrong, or
+            does the work, if nothing asks for that slope.
     """
     zero = float("0")  # a new object: no node holds it yet
-    order: list[Node] = []
-    # A node with more than two operands leaves its two slots unset.
-    with suppress(AttributeError):
-        order = _inner_nodes(J, zero)
+    order = _inner_nodes(J, zero)
     if not order:
         return _set_inner(plain(J))
     order[-1]._grad = 1.0
@@ -49,6 +45,9 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
             b = node._b
             if b is None:
                 (slope,) = row.slopes or row.partials(FLOATS, a._data, node._data)
+            elif type(b) is tuple:  # all operands but the first
+                operands = [x._data for x in b]
+                slope, *slopes = row.slopes or row.partials(FLOATS, a._data, *operands, node._data)
             else:
                 slope, slope_b = row.slopes or row.partials(FLOATS, a._data, b._data, node._data)
             flow = upstream if slope == 1.0 else upstream * slope
@@ -59,7 +58,13 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
                 leaves[a] = leaves.get(a, 0.0) + flow
             else:
                 a._grad = so_far + flow
-            if b is not None:
+            if type(b) is tuple:
+                for x, slope in zip(b, slopes):  # noqa: B905 (strict=True takes time)
+                    if x._grad is not zero and x._a is None:
+                        leaves[x] = leaves.get(x, 0.0) + upstream * slope
+                    else:
+                        x._grad = upstream * slope + (0.0 if x._grad is zero else x._grad)
+            elif b is not None:
                 flow = upstream if slope_b == 1.0 else upstream * slope_b
                 so_far = b._grad
                 if so_far is zero:
@@ -91,6 +96,8 @@ def _inner_nodes(J: Node, zero: float) -> list[Node]:
             continue
         while True:  # the first operand is done: now the second one, then the node itself
             b = node._b
+            if type(b) is tuple:
+                b = next((x for x in b if x._grad is not zero and x._a is not None), None)
             if b is not None and b._grad is not zero and b._a is not None:
                 node = b
                 break

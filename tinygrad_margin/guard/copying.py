@@ -28,13 +28,13 @@ from typing import Any, SupportsIndex
 from tinygrad_margin.ops import CONSTANT, LEAF, TABLE, Primitive
 
 ROWS = {**TABLE, LEAF.name: LEAF, CONSTANT.name: CONSTANT}  # a pickle finds them by their names
-_ENGINE = {"_data", "_grad", "_a", "_b", "_row", "_operands"}  # copied one by one
+_ENGINE = {"_data", "_grad", "_a", "_b", "_row"}  # copied one by one
 
 
 def shallow(node: Any) -> Any:
     """A node of the same operands, with the same attributes."""
     twin = _new_node(*_own(node))
-    _connect(twin, node.parents)
+    connect(twin, node.parents)
     _set_attributes(twin, _attributes(node))
     return twin
 
@@ -44,7 +44,7 @@ def deep(node: Any, memo: dict[int, Any]) -> Any:
     originals = _graph(node, memo)
     memo.update((id(original), _new_node(*_own(original))) for original in originals)
     for original in originals:
-        _connect(memo[id(original)], [memo[id(operand)] for operand in original.parents])
+        connect(memo[id(original)], [memo[id(operand)] for operand in original.parents])
     for original in originals:  # last, for an attribute may lead to any node
         _set_attributes(memo[id(original)], copy.deepcopy(_attributes(original), memo))
     return memo[id(node)]
@@ -73,7 +73,7 @@ def _set_graph(root: Any, state: tuple[Any, ...]) -> None:
     inner = [root, *starmap(_new_node, others)]
     known, places = [*inner, *leaves], iter(edges)
     for node, arity in zip(inner, arities, strict=True):
-        _connect(node, [known[place] for place in islice(places, arity)])
+        connect(node, [known[place] for place in islice(places, arity)])
     for place, own in attributes.items():
         _set_attributes(inner[place], own)
 
@@ -103,13 +103,10 @@ def _own(node: Any) -> tuple[type, Primitive, float, float]:
     return type(node), node._row, node._data, node._grad
 
 
-def _connect(node: Any, operands: Sequence[Any]) -> None:
+def connect(node: Any, operands: Sequence[Any]) -> None:
     """Give a node its operands."""
-    if len(operands) <= 2:
-        node._a, node._b = (*operands, None, None)[:2]
-    else:
-        del node._a, node._b
-        node._operands = tuple(operands)
+    node._a, *rest = operands or (None,)
+    node._b = tuple(rest) if len(rest) > 1 else rest[0] if rest else None
 
 
 def _attributes(node: Any) -> dict[str, Any]:
