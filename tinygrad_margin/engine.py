@@ -256,7 +256,12 @@ def maximum(a: Operand, b: Operand = guard.MISSING, *more: Operand) -> Value:
 
 @guard.usage(guard.OPERANDS)
 def minimum(a: Operand, b: Operand = guard.MISSING, *more: Operand) -> Value:
-    """The smallest operand, as one node, like ``maximum``."""
+    """The smallest operand, as one node, like ``maximum``.
+
+    Example:
+        >>> minimum(Value(2.0), 3.0).data
+        2.0
+    """
     operands = (as_operand(x, ops.MIN) for x in (a, b, *more))
     return _of_many(ops.MIN, 2 + len(more))(*operands)
 

@@ -13,7 +13,7 @@ The totals of leaves do go into a dictionary: their ``grad`` changes at the very
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from typing import Any, TypeAlias, TypeVar
 
@@ -84,6 +84,7 @@ def _inner_nodes(J: Node, zero: float) -> list[Node]:
     """The inner nodes of J's graph, operands first, each with ``zero`` for its ``grad``."""
     order: list[Node] = []
     path: list[Node] = []
+    waiting: dict[Node, Iterator[Node]] = {}  # operands of nodes with many
     node = J
     if node._a is None:
         return order
@@ -97,7 +98,8 @@ def _inner_nodes(J: Node, zero: float) -> list[Node]:
         while True:  # the first operand is done: now the second one, then the node itself
             b = node._b
             if type(b) is tuple:
-                b = next((x for x in b if x._grad is not zero and x._a is not None), None)
+                others = waiting.setdefault(node, iter(b))
+                b = next((x for x in others if x._grad is not zero and x._a is not None), None)
             if b is not None and b._grad is not zero and b._a is not None:
                 node = b
                 break
