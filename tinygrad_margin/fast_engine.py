@@ -46,8 +46,14 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
             if b is None:
                 (slope,) = row.slopes or row.partials(FLOATS, a._data, node._data)
             elif type(b) is tuple:  # all operands but the first
-                operands = [x._data for x in b]
-                slope, *slopes = row.slopes or row.partials(FLOATS, a._data, *operands, node._data)
+                operands = [x._data for x in node.parents]
+                slopes = row.slopes or row.partials(FLOATS, *operands, node._data)
+                for x, slope in zip(node.parents, slopes):  # noqa: B905 (strict=True takes time)
+                    if x._grad is not zero and x._a is None:
+                        leaves[x] = leaves.get(x, 0.0) + upstream * slope
+                    else:
+                        x._grad = upstream * slope + (0.0 if x._grad is zero else x._grad)
+                continue
             else:
                 slope, slope_b = row.slopes or row.partials(FLOATS, a._data, b._data, node._data)
             flow = upstream if slope == 1.0 else upstream * slope
@@ -58,13 +64,7 @@ def sweep(J: _Node, plain: Callable[[_Node], dict[_Node, float]]) -> dict[_Node,
                 leaves[a] = leaves.get(a, 0.0) + flow
             else:
                 a._grad = so_far + flow
-            if type(b) is tuple:
-                for x, slope in zip(b, slopes):  # noqa: B905 (strict=True takes time)
-                    if x._grad is not zero and x._a is None:
-                        leaves[x] = leaves.get(x, 0.0) + upstream * slope
-                    else:
-                        x._grad = upstream * slope + (0.0 if x._grad is zero else x._grad)
-            elif b is not None:
+            if b is not None:
                 flow = upstream if slope_b == 1.0 else upstream * slope_b
                 so_far = b._grad
                 if so_far is zero:
