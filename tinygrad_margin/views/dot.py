@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,13 +26,11 @@ from tinygrad_margin.views.run_graphviz import render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
-_LARGE = 300  # boxes and arrows; Graphviz takes long to straighten the arrows of a larger graph
-# An operand with more uses has long arrows: making room for their labels could take minutes.
-_MANY_USES = 25
+_FAR = 1000  # columns that all arrows cross together; up to here a picture takes about a second
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
-    """A graphviz.Digraph that renders in this process, without a ``dot`` executable."""
+    """A graphviz.Digraph that renders without a ``dot`` executable."""
 
     def pipe(
         self, format: str | None = None, *,
@@ -68,21 +66,35 @@ def make_picture(
     labels: Mapping[Value, str], edges: Sequence[Edge], direction: str = "LR", prefix: str = "n"
 ) -> Picture:
     """The picture of a graph whose nodes, in topological order, get the names n0, n1, …"""
-    look = LOOK | {"rankdir": direction}
-    if len(labels) + 2 * len(edges) > _LARGE:
-        look["nslimit"] = "2"  # stop after 2 steps per node: it keeps the layout to seconds
+    look, key = LOOK | {"rankdir": direction}, "label"
+    if (reach := _reach(edges)) > _FAR:
+        # To bend so many long arrows around each other and their labels could take minutes.
+        look |= {"splines": "line", "mclimit": "0.1", "nslimit": f"{1000 / reach:.3f}"}
+        look["outputorder"] = "edgesfirst"  # straight arrows may pass behind a box
+        key = "xlabel"  # put where there is room
     picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}
     for node, label in labels.items():
         picture.node(ids[node], label=label)
-    uses = Counter(edge.parent for edge in edges)
-    key = "xlabel" if max(uses.values(), default=0) > _MANY_USES else "label"
     for node, parent, forward, back, text in edges:
         picture.edge(ids[parent], ids[node], **forward)
         if back is not None:
             # Laid out forward, like the grey arrow, and drawn backward: so they run side by side.
             picture.edge(ids[parent], ids[node], dir="back", **back, **{key: text})
     return picture
+
+
+def _reach(edges: Sequence[Edge]) -> int:
+    """How many columns all arrows cross together: Graphviz's work grows with it."""
+    column: dict[Value, int] = defaultdict(int)  # counted from the root
+    for edge in reversed(edges):
+        column[edge.parent] = max(column[edge.parent], column[edge.node] + 1)
+    return sum(column[edge.parent] - column[edge.node] for edge in edges)
+
+
+def html_label(content: str) -> str:
+    """HTML as a DOT label in which a backslash is text; to Graphviz, ``\\N`` is the node's name."""
+    return f"<{content}>".replace("\\", "\\\\")
 
 
 def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str = "") -> str:
@@ -93,10 +105,9 @@ def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str 
     attributes = f' style="{styles}"' if styles else ""
     # A browser's font may be wider than the one Graphviz measures with: leave room at both ends.
     rows = "".join(f"<tr><td>&#160;{line}&#160;</td></tr>" for line in lines)
-    rows = rows.replace("\\", "\\\\")  # or Graphviz would replace \N by the node's name
-    return (
-        f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
-        f'cellspacing="0" cellpadding="3">{rows}</table>>'
+    return html_label(
+        f'<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
+        f'cellspacing="0" cellpadding="3">{rows}</table>'
     )
 
 
