@@ -26,7 +26,9 @@ from tinygrad_margin.views.run_graphviz import render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
-_FAR = 1000  # columns that all arrows cross together; up to here a picture takes about a second
+# How many columns all arrows cross together. Above the first number Graphviz takes fewer steps. Above
+# the second, where it would take minutes to bend the arrows around each other, they are straight.
+_FAR, _TOO_FAR = 250, 1000
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
@@ -67,11 +69,12 @@ def make_picture(
 ) -> Picture:
     """The picture of a graph whose nodes, in topological order, get the names n0, n1, …"""
     look, key = LOOK | {"rankdir": direction}, "label"
-    if (reach := _reach(edges)) > _FAR:
-        # To bend so many long arrows around each other and their labels could take minutes.
-        look |= {"splines": "line", "mclimit": "0.1", "nslimit": f"{1000 / reach:.3f}"}
-        look["outputorder"] = "edgesfirst"  # straight arrows may pass behind a box
-        key = "xlabel"  # put where there is room
+    reach = _reach(edges)
+    if reach > _FAR:
+        look["nslimit"] = f"{1000 / reach:.3f}"  # steps per node, each as long as the arrows
+    if reach > _TOO_FAR:  # straight arrows, behind the boxes, and labels where there is room
+        look |= {"splines": "line", "mclimit": "0.1", "outputorder": "edgesfirst"}
+        key = "xlabel"
     picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}
     for node, label in labels.items():
@@ -93,7 +96,7 @@ def _reach(edges: Sequence[Edge]) -> int:
 
 
 def html_label(content: str) -> str:
-    """HTML as a DOT label in which a backslash is text; to Graphviz, ``\\N`` is the node's name."""
+    r"""HTML as a DOT label, with each backslash as text: else \G becomes the name of the graph."""
     return f"<{content}>".replace("\\", "\\\\")
 
 

@@ -139,8 +139,8 @@ def beside(
         whole.graph_attr.update(part.graph_attr)  # a large part may need a plainer layout
         part.name = f"cluster_{i}"  # Graphviz draws a frame around a graph of such a name
         part.graph_attr.update(
-            label=html_label(html.escape(one_line(caption, 80))), fontname="Helvetica", fontsize="15",
-            color=LIGHT["pale"], margin="16",
+            label=html_label(html.escape(one_line(caption, 80))), fontname="Helvetica",
+            fontsize="15", color=LIGHT["pale"], margin="16",
         )  # fmt: skip
         whole.subgraph(part)
     return whole if to is None else save(whole, to)

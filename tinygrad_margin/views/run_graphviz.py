@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -39,19 +40,25 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
         RenderError: Graphviz reports an error, such as a syntax error.
         TimeoutError: the layout takes more than ``limit`` seconds.
     """
-    try:
-        importlib.import_module("pygraphviz")
-    except ImportError as missing:
-        dot = shutil.which("dot")
-        if dot is None:
-            raise RendererNotFound(
-                "no Graphviz to draw with: pip install pygraphviz, or save the graph as .dot text, "
-                "which needs no renderer"
-            ) from missing
+    if find_spec("pygraphviz"):
+        command = [
+            sys.executable,
+            "-S",
+            "-c",
+            _CHILD,
+            __file__,
+            format,
+            engine,
+            f"{limit}",
+            *sys.path,
+        ]
+    elif dot := shutil.which("dot"):
         command = [dot, f"-K{engine}", f"-T{format}"]
     else:
-        command = [sys.executable, "-S", "-c", _CHILD, __file__, format, engine, f"{limit}"]
-        command += sys.path
+        raise RendererNotFound(
+            "no Graphviz to draw with: pip install pygraphviz, or save the graph as .dot text, "
+            "which needs no renderer"
+        )
     code, picture, log = _run(command, source, limit)
     lines = log.splitlines(keepends=True)
     messages = "".join(line for line in lines if not line.startswith("Fontconfig "))
