@@ -26,8 +26,8 @@ from tinygrad_margin.views.run_graphviz import render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
-# How many columns all arrows cross together. Above the first number Graphviz takes fewer steps. Above
-# the second, where it would take minutes to bend the arrows around each other, they are straight.
+# How many columns all arrows cross together. Above the first number Graphviz takes fewer steps.
+# Above the second it would take minutes to bend the arrows around each other: they are straight.
 _FAR, _TOO_FAR = 250, 1000
 
 
@@ -73,7 +73,8 @@ def make_picture(
     if reach > _FAR:
         look["nslimit"] = f"{1000 / reach:.3f}"  # steps per node, each as long as the arrows
     if reach > _TOO_FAR:  # straight arrows, behind the boxes, and labels where there is room
-        look |= {"splines": "line", "mclimit": "0.1", "outputorder": "edgesfirst"}
+        look |= {"splines": "line", "outputorder": "edgesfirst", "mclimit": "0.1"}
+        look |= {"nodesep": "0.1", "ranksep": "1.1"}
         key = "xlabel"
     picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}

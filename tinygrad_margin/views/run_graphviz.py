@@ -18,6 +18,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 _MEMORY = 2 << 30  # bytes that a picture may take
+_PIXELS, _SIDE = 20e6, 32e3  # the most that a PNG has, and has along one side
 _CHILD = (  # runs this file only, with this process's sys.path
     "import sys; sys.path[:] = sys.argv[5:]; "
     "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
@@ -60,7 +61,7 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
             "which needs no renderer"
         )
     code, picture, log = _run(command, source, limit)
-    lines = log.splitlines(keepends=True)
+    lines = dict.fromkeys(log.splitlines(keepends=True))  # a PNG's layout may say all twice
     messages = "".join(line for line in lines if not line.startswith("Fontconfig "))
     # After an error in a label Graphviz goes on without the label: that picture would be wrong.
     if code or not picture or messages.startswith("Error:") or "\nError:" in messages:
@@ -102,7 +103,16 @@ def _draw_as_child(format: str, engine: str, limit: str) -> None:
     pygraphviz: Any = importlib.import_module("pygraphviz")
     source = sys.stdin.buffer.read().decode()
     try:
-        picture = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+        graph = pygraphviz.AGraph(string=source)
+        if format == "png":
+            graph.layout(engine)
+            left, bottom, right, top = map(float, graph.graph_attr["bb"].split(","))
+            width, height = right - left + 1, top - bottom + 1
+            finest = 72 * min(math.sqrt(_PIXELS / (width * height)), _SIDE / max(width, height))
+            if finest < float(graph.graph_attr.get("dpi", 96)):
+                graph.graph_attr["dpi"] = f"{finest:.2f}"
+                engine = "nop2"  # keeps this layout
+        picture = graph.draw(format=format, prog=engine)
     except (ValueError, TypeError):  # bad DOT, an unknown format; Graphviz's own message says more
         sys.exit(1)
     sys.stdout.buffer.write(picture)
