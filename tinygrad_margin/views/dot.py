@@ -74,7 +74,7 @@ def make_picture(
         look["nslimit"] = f"{1000 / reach:.3f}"  # steps per node, each as long as the arrows
     if reach > _TOO_FAR:  # straight arrows, behind the boxes, and labels where there is room
         look |= {"splines": "line", "outputorder": "edgesfirst", "mclimit": "0.1"}
-        look |= {"nodesep": "0.1", "ranksep": "1.1"}
+        look |= {"nodesep": "0.1", "ranksep": "1.5"}
         key = "xlabel"
     picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}

@@ -13,6 +13,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tinygrad_margin.guard import one_line
 
@@ -27,6 +28,7 @@ _GREEK = dict(zip(_LETTERS.split(), "αβγδεζηθικλμνξοπρστυφ�
 _GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
 
 
+@lru_cache(1024)  # an animation writes the same numbers again and again
 def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
     """x to ``precision`` significant digits, with a proper minus sign; signed: and a plus sign."""
     if math.isnan(x):

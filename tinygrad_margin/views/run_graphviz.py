@@ -9,12 +9,13 @@ a process of its own: nobody else writes to its stderr, it can be stopped, and t
 
 import importlib
 import math
+import os
 import shutil
 import subprocess
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 _MEMORY = 2 << 30  # bytes that a picture may take
@@ -23,6 +24,10 @@ _CHILD = (  # runs this file only, with this process's sys.path
     "import sys; sys.path[:] = sys.argv[5:]; "
     "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
 )
+
+# tempfile chooses a folder once, holding a lock: a fork meanwhile would leave it locked in the child.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=gettempdir)
 
 
 class RenderError(RuntimeError):
