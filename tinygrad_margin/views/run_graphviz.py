@@ -25,7 +25,7 @@ _CHILD = (  # runs this file only, with this process's sys.path
     "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
 )
 
-# tempfile chooses a folder once, holding a lock: a fork meanwhile would leave it locked in the child.
+# tempfile locks while it chooses its folder; a process forked meanwhile would wait forever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=gettempdir)
 
