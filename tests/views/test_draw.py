@@ -1,4 +1,6 @@
+import html
 import os
+import random
 import re
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from tinygrad_margin import (
     topological_order,
 )
 from tinygrad_margin.views.run_graphviz import render
+from tinygrad_margin.views.svg import SvgGraph
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -188,12 +191,65 @@ def test_constants_are_pale_only_where_no_gradient_passes():
     assert "dashed" not in source
 
 
-@pytest.mark.parametrize("length", [50, 199])
-def test_a_tangle_is_laid_out_in_seconds(length):
+def one_leaf(n):
     t = x = Value(1.0, "x")
-    for _ in range(length):
+    for _ in range(n - 1):
         t = t + x
-    assert len(groups(draw(t), "node")) == length + 1
+    return t
+
+
+def unrolled(n):
+    """A recurrent net with two hidden units; the time steps share its weights."""
+    W = [Value(0.1 * k, f"W_{k}") for k in range(8)]
+    h = [Value(0.0), Value(0.0)]
+    while True:
+        x = Value(0.5, "x")
+        h = [(a * h[0] + b * h[1] + c * x + d).tanh() for a, b, c, d in (W[:4], W[4:])]
+        J = h[0] + h[1]
+        if len(topological_order(J)) > n - 17:
+            return J
+
+
+def tangle(n):
+    """Operations whose operands are any earlier ones, and a sum of all that is unused."""
+    choose = random.Random(n)
+    nodes = unused = [Value(0.1 * k, f"x_{k}") for k in range(8)]
+    while len(nodes) + len(unused) < n:
+        a, b = choose.choice(unused), choose.choice(nodes)
+        nodes = [*nodes, maximum(a, b)]
+        unused = [*(node for node in unused if node not in (a, b)), nodes[-1]]
+    return sum(unused[1:], unused[0])
+
+
+def layers(n):
+    """Layers of 16 in which each node has two neighbours of the layer before."""
+    layer = [Value(0.1 * k, f"x_{k}") for k in range(16)]
+    for _ in range(n // 16 - 2):
+        layer = [maximum(a, b) for a, b in zip(layer, layer[1:] + layer[:1])]
+    return sum(layer[1:], layer[0])
+
+
+def arrange(J):
+    return SvgGraph(J).layout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="measures the time of child processes")
+@pytest.mark.parametrize("show", [lambda J: draw(J).pipe("svg"), arrange], ids=["draw", "page"])
+@pytest.mark.parametrize("graph", [one_leaf, unrolled, tangle, layers])
+def test_the_largest_graphs_are_laid_out_in_seconds(graph, show):
+    J = graph(400)
+    assert 375 < len(topological_order(J)) <= 400
+    seconds = -os.times().children_user
+    show(J)
+    assert seconds + os.times().children_user < 5
+
+
+def test_only_arrows_that_reach_far_are_straight():
+    assert "splines" in draw(one_leaf(60)).source
+    assert "splines" not in draw(one_leaf(20)).source
+    assert "splines" in beside({"far": one_leaf(60), "near": one_leaf(2)}).source
+    long = sum(Value(0.1, f"x_{k}").tanh() for k in range(120))
+    assert "splines" not in draw(long).source
 
 
 def test_the_same_operand_twice_has_two_arrows_each_way():
@@ -378,9 +434,12 @@ def test_micrograds_notebook_runs_unchanged():
     assert render(dot.source, "svg").count(b'class="node"') == 6 + 3
 
 
-def test_backslashes_are_text(tmp_path):
-    for label in (r"\N", r"\G", "\\\\", r"\Gamma", r"a\Tb\E\L\n\l", "\\"):
-        assert boxes(draw(Value(1.0, label)))[0].startswith(label + "1")
+@pytest.mark.parametrize("text", [r"\N", r"\G", "\\\\", r"a\Tb\E\L\n\l\r", "\\", "&amp;", "&#65;", "<b>"])
+def test_backslashes_and_entities_are_text(text):
+    a, own = Value(1.0, text), primitive(text, lambda x: x * 1, lambda x, out: (1,))
+    assert boxes(draw(a))[0].startswith(text + "1")
+    assert boxes(draw(own(a)))[-1].startswith(f"J = {text}({text})1")
+    assert f">{html.escape(text)}</text>" in beside({text: a}).pipe("svg", encoding="utf-8")
 
 
 def test_a_subscripted_exponent_is_well_formed():

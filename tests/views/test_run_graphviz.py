@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -13,19 +12,12 @@ from pathlib import Path
 import pytest
 from threads import run_together
 
-from tinygrad_margin.views import run_graphviz
 from tinygrad_margin.views.run_graphviz import RendererNotFound, RenderError, render
 
 SMALL = "digraph { s -> J [label=<<b>1</b>>] }"
+PAIRS = "".join(f"{a} -> {b} [label=x];" for b in range(60) for a in range(b))
+TANGLED = f"digraph {{ {PAIRS} }}"  # takes minutes
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
-
-
-def tangle(nodes: int, seed: int = 0) -> str:
-    """A random graph, each node with two earlier parents and labelled arrows back."""
-    choose = random.Random(seed)
-    pairs = [(p, n) for n in range(2, nodes) for p in choose.sample(range(n), 2)]
-    lines = [f"{p} -> {n}; {n} -> {p} [constraint=false label=x]" for p, n in pairs]
-    return "digraph { nslimit=2\n" + "\n".join(lines) + "}"
 
 
 def fresh(code: str) -> subprocess.CompletedProcess[bytes]:
@@ -98,36 +90,70 @@ def test_errors_carry_the_message(source: str, format: str, engine: str, message
     assert render(SMALL, "svg")  # and the next one is drawn
 
 
-@pytest.mark.parametrize("small", [240, 0])
-def test_what_others_write_meanwhile_is_kept(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small: int
+def test_what_others_write_meanwhile_is_kept_and_is_no_error(
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(run_graphviz, "_SMALL", small)
-    monkeypatch.setattr(run_graphviz, "_run", lambda *_: (b"a child's picture", ""))
-    lines, done = [f"line {i}" for i in range(200)], threading.Event()
+    """What looks like an error of Graphviz comes from a thread, and from its child processes."""
+    lines, done = [f"Error: {i}" for i in range(40)], threading.Event()
 
     def write() -> None:
-        for line in lines:
-            os.write(2, f"{line}\n".encode())
-            time.sleep(0.0005)
+        for i, line in enumerate(lines):
+            if i % 10:
+                os.write(2, f"{line}\n".encode())
+            else:
+                code = f"import os; os.write(2, {line.encode()!r} + bytes([10]))"
+                subprocess.run([sys.executable, "-c", code], check=True)
         done.set()
 
     writer = threading.Thread(target=write)
     writer.start()
     while not done.is_set():
-        render(SMALL, "svg")
+        assert render(SMALL, "svg")
     writer.join()
     assert sorted(capfd.readouterr().err.splitlines()) == sorted(lines)
 
 
-def test_200_threads() -> None:
+@posix
+def test_a_fork_while_another_thread_draws() -> None:
+    done = fresh(
+        f"import signal, threading; draw = lambda: run_graphviz.render({SMALL!r}, 'svg')\n"
+        "stop = threading.Event()\n"
+        "def go():\n"
+        "    while not stop.is_set(): draw()\n"
+        "thread = threading.Thread(target=go); thread.start()\n"
+        "for i in range(12):\n"
+        "    if not (child := os.fork()):\n"
+        "        signal.alarm(15); draw(); os._exit(0)\n"
+        "    print(os.waitpid(child, 0)[1], end='')\n"
+        "stop.set(); thread.join()"
+    )
+    assert done.stdout == b"0" * 12
+
+
+@posix
+def test_a_layout_does_not_outlive_a_killed_parent_for_long() -> None:
+    code = (
+        "import threading; os.dup2(1, 9)\n"  # the layout holds it, too
+        "threading.Timer(0.5, os.kill, (os.getpid(), 9)).start()\n"
+        f"run_graphviz.render({TANGLED!r}, 'svg', limit=1)"
+    )
+    assert fresh(code).returncode == -9  # after both have gone
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere memory has no limit")
+def test_a_picture_that_takes_too_much_memory() -> None:
+    with pytest.raises(RenderError, match="out of memory"):
+        render("digraph { dpi=96; a [width=400 height=400] }", "jpg")
+
+
+def test_many_threads() -> None:
     pictures: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: pictures.append(render(SMALL, "svg"))) for _ in range(200)
+        threading.Thread(target=lambda: pictures.append(render(SMALL, "svg"))) for _ in range(30)
     ]
     stderr = os.fstat(2)
     run_together(threads, 1e-6)
-    assert pictures == [render(SMALL, "svg")] * 200
+    assert pictures == [render(SMALL, "svg")] * 30
     assert os.path.samestat(os.fstat(2), stderr)
 
 
@@ -137,40 +163,27 @@ def test_nothing_is_left_behind() -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir("/proc/self/fd"))
 
-    for _ in range(20):
-        render(SMALL, "svg")
+    render(SMALL, "svg")
     memory, files = used()
-    for _ in range(300):
+    for _ in range(30):
         render(SMALL, "svg")
     assert used()[1] == files
     assert used()[0] - memory < 1_000_000
 
 
-def test_small_graphs_stay_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_graphviz, "_run", None)
-    assert render(tangle(59), "svg")
-    with pytest.raises(TypeError):
-        render(tangle(100), "svg")
-
-
-def test_large_graph_is_drawn_by_a_child(
+def test_the_child_imports_what_this_process_imports(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "tempfile.py").write_text("raise SystemExit('not this one')")
     monkeypatch.chdir(tmp_path)  # the child must not import from the working folder
-    source = tangle(120).replace("{", "{ 0 [shape=nosuch];", 1)
-    picture = render(source, "svg")
-    assert picture.count(b'class="node"') == 120
-    assert "unknown shape nosuch" in capfd.readouterr().err
-    with pytest.raises(RenderError, match="mismatched tag"):
-        render(source.replace("label=x", "label=<<b>>", 1), "svg")
+    assert render(SMALL, "svg").count(b'class="node"') == 2
+    assert capfd.readouterr().err == ""
 
 
 def test_layout_stops_at_the_limit() -> None:
-    pairs = "".join(f"{a} -> {b} [label=x];" for b in range(60) for a in range(b))
     start = time.perf_counter()
     with pytest.raises(TimeoutError, match=r"0\.5 s.*fewer nodes.*\.dot"):
-        render(f"digraph {{ {pairs} }}", "svg", limit=0.5)
+        render(TANGLED, "svg", limit=0.5)
     assert time.perf_counter() - start < 5
 
 

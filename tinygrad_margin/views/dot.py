@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,13 +26,13 @@ from tinygrad_margin.views.run_graphviz import render
 LOOK = {"bgcolor": "white", "pad": "0.2", "nodesep": "0.4", "ranksep": "0.75"}
 _NODES = {"fontname": "Helvetica", "fontsize": "13", "shape": "plain"}
 _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
-_LARGE = 300  # boxes and arrows; Graphviz takes long to straighten the arrows of a larger graph
-# An operand with more uses has long arrows: making room for their labels could take minutes.
-_MANY_USES = 25
+# How many columns all arrows cross together. Above the first number Graphviz takes fewer steps.
+# Above the second it would take minutes to bend the arrows around each other: they are straight.
+_FAR, _TOO_FAR = 250, 1000
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
-    """A graphviz.Digraph that renders in this process, without a ``dot`` executable."""
+    """A graphviz.Digraph that renders without a ``dot`` executable."""
 
     def pipe(
         self, format: str | None = None, *,
@@ -68,21 +68,37 @@ def make_picture(
     labels: Mapping[Value, str], edges: Sequence[Edge], direction: str = "LR", prefix: str = "n"
 ) -> Picture:
     """The picture of a graph whose nodes, in topological order, get the names n0, n1, …"""
-    look = LOOK | {"rankdir": direction}
-    if len(labels) + 2 * len(edges) > _LARGE:
-        look["nslimit"] = "2"  # stop after 2 steps per node: it keeps the layout to seconds
+    look, key = LOOK | {"rankdir": direction}, "label"
+    reach = _reach(edges)
+    if reach > _FAR:
+        look["nslimit"] = f"{1000 / reach:.3f}"  # steps per node, each as long as the arrows
+    if reach > _TOO_FAR:  # straight arrows, behind the boxes, and labels where there is room
+        look |= {"splines": "line", "outputorder": "edgesfirst", "mclimit": "0.1"}
+        look |= {"nodesep": "0.1", "ranksep": "1.5"}
+        key = "xlabel"
     picture = Picture(graph_attr=look, node_attr=_NODES, edge_attr=_EDGES)
     ids = {node: f"{prefix}{i}" for i, node in enumerate(labels)}
     for node, label in labels.items():
         picture.node(ids[node], label=label)
-    uses = Counter(edge.parent for edge in edges)
-    key = "xlabel" if max(uses.values(), default=0) > _MANY_USES else "label"
     for node, parent, forward, back, text in edges:
         picture.edge(ids[parent], ids[node], **forward)
         if back is not None:
             # Laid out forward, like the grey arrow, and drawn backward: so they run side by side.
             picture.edge(ids[parent], ids[node], dir="back", **back, **{key: text})
     return picture
+
+
+def _reach(edges: Sequence[Edge]) -> int:
+    """How many columns all arrows cross together: Graphviz's work grows with it."""
+    column: dict[Value, int] = defaultdict(int)  # counted from the root
+    for edge in reversed(edges):
+        column[edge.parent] = max(column[edge.parent], column[edge.node] + 1)
+    return sum(column[edge.parent] - column[edge.node] for edge in edges)
+
+
+def html_label(content: str) -> str:
+    r"""HTML as a DOT label, with each backslash as text: else \G becomes the name of the graph."""
+    return f"<{content}>".replace("\\", "\\\\")
 
 
 def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str = "") -> str:
@@ -93,10 +109,9 @@ def box_label(lines: Iterable[str], look: tuple[str, str, str, int], style: str 
     attributes = f' style="{styles}"' if styles else ""
     # A browser's font may be wider than the one Graphviz measures with: leave room at both ends.
     rows = "".join(f"<tr><td>&#160;{line}&#160;</td></tr>" for line in lines)
-    rows = rows.replace("\\", "\\\\")  # or Graphviz would replace \N by the node's name
-    return (
-        f'<<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
-        f'cellspacing="0" cellpadding="3">{rows}</table>>'
+    return html_label(
+        f'<table border="{width}" color="{outline}" bgcolor="{fill}"{attributes} cellborder="0" '
+        f'cellspacing="0" cellpadding="3">{rows}</table>'
     )
 
 

@@ -25,7 +25,15 @@ from tinygrad_margin.files import file_format, write_whole
 from tinygrad_margin.guard import as_node, one_line
 from tinygrad_margin.views.boxes_and_arrows import Progress, boxes_and_arrows, end_of_sweep, title
 from tinygrad_margin.views.colours import LIGHT
-from tinygrad_margin.views.dot import LOOK, Edge, Picture, box_label, check_size, make_picture
+from tinygrad_margin.views.dot import (
+    LOOK,
+    Edge,
+    Picture,
+    box_label,
+    check_size,
+    html_label,
+    make_picture,
+)  # fmt: skip
 from tinygrad_margin.views.names import node_names
 from tinygrad_margin.views.notation import derivative, typeset
 from tinygrad_margin.views.remarks import OUT_OF_DATE, firsts, outdated
@@ -132,10 +140,11 @@ def beside(
     for i, (caption, J) in enumerate(graphs.items()):
         progress = end_of_sweep(as_node(J, "beside(graphs)"))
         part = _picture(J, progress, "TB", True, precision, prefix=f"g{i}n")
+        whole.graph_attr.update(part.graph_attr)  # a large part may need a plainer layout
         part.name = f"cluster_{i}"  # Graphviz draws a frame around a graph of such a name
         part.graph_attr.update(
-            label=f"<{html.escape(one_line(caption, 80))}>", fontname="Helvetica", fontsize="15",
-            color=LIGHT["pale"], margin="16",
+            label=html_label(html.escape(one_line(caption, 80))), fontname="Helvetica",
+            fontsize="15", color=LIGHT["pale"], margin="16",
         )  # fmt: skip
         whole.subgraph(part)
     return whole if to is None else save(whole, to)

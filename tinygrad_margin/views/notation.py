@@ -15,6 +15,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from tinygrad_margin.guard import one_line
 
@@ -40,6 +41,7 @@ _IN_LATEX = {
 }  # fmt: skip
 
 
+@lru_cache(1024)  # an animation writes the same numbers again and again
 def number(x: float, precision: int = 4, *, signed: bool = False) -> str:
     """x to ``precision`` significant digits, with a proper minus sign; signed: and a plus sign."""
     if math.isnan(x):

@@ -3,27 +3,31 @@
     >>> render("digraph { s -> J }", "svg")[:5]
     b'<?xml'
 
-You need no ``dot`` executable, because pygraphviz brings Graphviz along. Small graphs are drawn in
-this process. Large ones are drawn in a child process, which can be stopped if it takes too long.
+You need no ``dot`` executable, because pygraphviz brings Graphviz along. Each picture is drawn by
+a process of its own: nobody else writes to its stderr, it can be stopped, and threads need no lock.
 """
 
 import importlib
+import math
 import os
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from tempfile import TemporaryFile
-from typing import IO, Any
+from contextlib import suppress
+from importlib.util import find_spec
+from tempfile import TemporaryFile, gettempdir
+from typing import Any
 
-_SMALL = 240  # arrows; up to here even the densest graph takes a second or two
-_GRAPHVIZ = threading.Lock()  # the library is not thread safe
+_MEMORY = 2 << 30  # bytes that a picture may take
+_PIXELS, _SIDE = 20e6, 32e3  # the most that a PNG has, and has along one side
 _CHILD = (  # runs this file only, with this process's sys.path
-    "import sys; sys.path[:] = sys.argv[4:]; "
+    "import sys; sys.path[:] = sys.argv[5:]; "
     "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
 )
+
+# tempfile locks while it chooses its folder; a process forked meanwhile would wait forever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=gettempdir)
 
 
 class RenderError(RuntimeError):
@@ -40,83 +44,84 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
     Raises:
         RendererNotFound: neither pygraphviz nor a ``dot`` executable is installed.
         RenderError: Graphviz reports an error, such as a syntax error.
-        TimeoutError: the layout of a large graph takes more than ``limit`` seconds.
+        TimeoutError: the layout takes more than ``limit`` seconds.
     """
-    try:
-        importlib.import_module("pygraphviz")
-    except ImportError as missing:
-        dot = shutil.which("dot")
-        if dot is None:
-            raise RendererNotFound(
-                "no Graphviz to draw with: pip install pygraphviz, or save the graph as .dot text, "
-                "which needs no renderer"
-            ) from missing
-        picture, log = _run([dot, f"-K{engine}", f"-T{format}"], source, limit)
+    if find_spec("pygraphviz"):
+        command = [
+            sys.executable,
+            "-S",
+            "-c",
+            _CHILD,
+            __file__,
+            format,
+            engine,
+            f"{limit}",
+            *sys.path,
+        ]
+    elif dot := shutil.which("dot"):
+        command = [dot, f"-K{engine}", f"-T{format}"]
     else:
-        if source.count("->") <= _SMALL:
-            picture, log = _draw(source, format, engine)
-        else:
-            child = [sys.executable, "-c", _CHILD, __file__, format, engine, *sys.path]
-            picture, log = _run(child, source, limit)
-    lines = log.splitlines(keepends=True)
+        raise RendererNotFound(
+            "no Graphviz to draw with: pip install pygraphviz, or save the graph as .dot text, "
+            "which needs no renderer"
+        )
+    code, picture, log = _run(command, source, limit)
+    lines = dict.fromkeys(log.splitlines(keepends=True))  # a PNG's layout may say all twice
     messages = "".join(line for line in lines if not line.startswith("Fontconfig "))
     # After an error in a label Graphviz goes on without the label: that picture would be wrong.
-    if picture is None or messages.startswith("Error:") or "\nError:" in messages:
-        raise RenderError(f"Graphviz: {messages.strip() or 'there is no graph in the DOT text'}")
+    if code or not picture or messages.startswith("Error:") or "\nError:" in messages:
+        silent = "there is no graph in the DOT text" if code == 1 else f"exit code {code}"
+        raise RenderError(f"Graphviz: {messages.strip() or silent}")
     print(messages, end="", file=sys.stderr)
     return picture
 
 
-def _draw(source: str, format: str, engine: str) -> tuple[bytes | None, str]:
-    """The picture, or None after an error, and what was written to stderr meanwhile."""
-    pygraphviz: Any = importlib.import_module("pygraphviz")
-    picture = None
-    with _GRAPHVIZ, TemporaryFile() as log:
-        # A ValueError means bad DOT, a TypeError an unknown format; the log says more.
-        with _stderr_into(log), suppress(ValueError, TypeError):
-            picture = bytes(pygraphviz.AGraph(string=source).draw(format=format, prog=engine))
+def _run(command: list[str], source: str, limit: float) -> tuple[int, bytes, str]:
+    """Draw in a child process: its exit code, the picture, and what it wrote to stderr."""
+    # Files, because a process that another thread forks meanwhile would hold a pipe open. For the
+    # same reason close_fds is False: then Python itself opens no pipe to start a child.
+    with TemporaryFile() as dot, TemporaryFile() as picture, TemporaryFile() as log:
+        dot.write(source.encode())
+        dot.seek(0)
+        try:
+            child = subprocess.run(
+                command, check=False, stdin=dot, stdout=picture, stderr=log, timeout=limit,
+                close_fds=False, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(
+                f"the layout was not done after {limit:g} s: draw fewer nodes, or save the graph "
+                "as .dot text, which needs no layout"
+            ) from None
+        picture.seek(0)
         log.seek(0)
-        return picture, log.read().decode(errors="replace")
+        return child.returncode, picture.read(), log.read().decode(errors="replace")
 
 
-@contextmanager
-def _stderr_into(log: IO[bytes]) -> Iterator[None]:
-    """Send file descriptor 2, where C code writes, into a file."""
+def _draw_as_child(format: str, engine: str, limit: str) -> None:
+    """Draw the DOT text on stdin to stdout, within limits that hold even without a parent."""
+    with suppress(ImportError):  # only POSIX has such limits
+        resource: Any = importlib.import_module("resource")
+        for kind, most in (("CPU", math.ceil(float(limit)) + 1), ("AS", _MEMORY)):
+            with suppress(ValueError, OSError):  # there is a lower limit already
+                resource.setrlimit(getattr(resource, f"RLIMIT_{kind}"), (most, most))
+    pygraphviz: Any = importlib.import_module("pygraphviz")
+    source = sys.stdin.buffer.read().decode()
     try:
-        saved = os.dup(2)
-    except OSError:  # it is closed
-        saved = None
-    try:
-        os.dup2(log.fileno(), 2)
-        yield
-    finally:
-        if saved is None:
-            os.close(2)
-        else:
-            os.dup2(saved, 2)
-            os.close(saved)
+        graph = pygraphviz.AGraph(string=source)
+        if format == "png":
+            graph.layout(engine)
+            left, bottom, right, top = map(float, graph.graph_attr["bb"].split(","))
+            width, height = right - left + 1, top - bottom + 1
+            finest = 72 * min(math.sqrt(_PIXELS / (width * height)), _SIDE / max(width, height))
+            if finest < float(graph.graph_attr.get("dpi", 96)):
+                graph.graph_attr["dpi"] = f"{finest:.2f}"
+                engine = "nop2"  # keeps this layout
+        picture = graph.draw(format=format, prog=engine)
+    except (ValueError, TypeError):  # bad DOT, an unknown format; Graphviz's own message says more
+        sys.exit(1)
+    sys.stdout.buffer.write(picture)
 
 
-def _run(command: list[str], source: str, limit: float) -> tuple[bytes | None, str]:
-    """Draw in a child process; the picture, or None after an error, and the child's stderr."""
-    try:
-        child = subprocess.run(
-            command, check=False, input=source.encode(), capture_output=True, timeout=limit,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(
-            f"the layout was not done after {limit:g} s: draw fewer nodes, or save the graph as "
-            ".dot text, which needs no layout"
-        ) from None
-    messages = child.stderr.decode(errors="replace")
-    if child.returncode:
-        return None, messages or f"stopped with exit code {child.returncode}"
-    return child.stdout, messages
-
-
-if __name__ == "__main__":  # the child process
-    drawn, errors = _draw(sys.stdin.buffer.read().decode(), sys.argv[2], sys.argv[3])
-    sys.stderr.buffer.write(errors.encode())
-    sys.stdout.buffer.write(drawn or b"")
-    sys.exit(drawn is None)
+if __name__ == "__main__":
+    _draw_as_child(*sys.argv[2:5])
