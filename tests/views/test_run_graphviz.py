@@ -202,3 +202,18 @@ def test_dot_executable_stands_in(no_renderer: Path, capsys: pytest.CaptureFixtu
     dot.write_text('#!/bin/sh\necho "Error: no" >&2\nexit 1\n')
     with pytest.raises(RenderError, match="Error: no"):
         render("digraph {}", "svg")
+
+
+@posix
+def test_dot_stands_in_for_a_pygraphviz_that_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pygraphviz.py").write_text("raise ImportError('libcgraph is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RenderError, match="cannot be imported: libcgraph is missing"):
+        render("digraph {}", "svg")
+    dot = tmp_path / "dot"
+    dot.write_text("#!/bin/sh\nexec /bin/cat\n")
+    dot.chmod(0o755)
+    assert render("digraph {}", "svg") == b"digraph {}"

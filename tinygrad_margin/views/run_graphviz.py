@@ -20,6 +20,7 @@ from typing import Any
 
 _MEMORY = 2 << 30  # bytes that a picture may take
 _PIXELS, _SIDE = 20e6, 32e3  # the most that a PNG has, and has along one side
+_NO_IMPORT = 3  # the child's exit code if pygraphviz is broken: then dot serves
 _CHILD = (  # runs this file only, with this process's sys.path
     "import sys; sys.path[:] = sys.argv[5:]; "
     "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
@@ -46,26 +47,21 @@ def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0
         RenderError: Graphviz reports an error, such as a syntax error.
         TimeoutError: the layout takes more than ``limit`` seconds.
     """
+    commands = []
     if find_spec("pygraphviz"):
-        command = [
-            sys.executable,
-            "-S",
-            "-c",
-            _CHILD,
-            __file__,
-            format,
-            engine,
-            f"{limit}",
-            *sys.path,
-        ]
-    elif dot := shutil.which("dot"):
-        command = [dot, f"-K{engine}", f"-T{format}"]
-    else:
+        python = [sys.executable, "-S", "-c", _CHILD, __file__]
+        commands.append([*python, format, engine, f"{limit}", *sys.path])
+    if dot := shutil.which("dot"):
+        commands.append([dot, f"-K{engine}", f"-T{format}"])
+    if not commands:
         raise RendererNotFound(
             "no Graphviz to draw with: pip install pygraphviz, or save the graph as .dot text, "
             "which needs no renderer"
         )
-    code, picture, log = _run(command, source, limit)
+    for command in commands:
+        code, picture, log = _run(command, source, limit)
+        if code != _NO_IMPORT:
+            break
     lines = dict.fromkeys(log.splitlines(keepends=True))  # a PNG's layout may say all twice
     messages = "".join(line for line in lines if not line.startswith("Fontconfig "))
     # After an error in a label Graphviz goes on without the label: that picture would be wrong.
@@ -105,7 +101,11 @@ def _draw_as_child(format: str, engine: str, limit: str) -> None:
         for kind, most in (("CPU", math.ceil(float(limit)) + 1), ("AS", _MEMORY)):
             with suppress(ValueError, OSError):  # there is a lower limit already
                 resource.setrlimit(getattr(resource, f"RLIMIT_{kind}"), (most, most))
-    pygraphviz: Any = importlib.import_module("pygraphviz")
+    try:
+        pygraphviz: Any = importlib.import_module("pygraphviz")
+    except ImportError as error:
+        print(f"pygraphviz cannot be imported: {error}", file=sys.stderr)
+        sys.exit(_NO_IMPORT)
     source = sys.stdin.buffer.read().decode()
     try:
         graph = pygraphviz.AGraph(string=source)
