@@ -381,16 +381,16 @@ def test_the_margin_loss_bends_nowhere():
     assert hessian(margin_loss(s, s_c), [s, s_c]) == [[0.0, 0.0], [0.0, 0.0]]
 
 
-def test_a_chain_of_a_million_nodes():
+def test_a_long_chain():
     x = Value(0.5, "x")
     v = x
-    for _ in range(1_000_000):
+    for _ in range(200_000):
         v = -v
     v = v * x
     slope = grad(v, x, create_graph=True)
     assert slope.data == grad(v, x) == jvp(v, {x: 1.0}) == 1.0
     v = x
-    for _ in range(100_000):
+    for _ in range(20_000):
         v = v * x
         v.data += 1e-3  # away from 0
     slope = grad(v, x, create_graph=True)

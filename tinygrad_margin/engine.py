@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Reversible, Sequence
 from functools import cache
-from itertools import repeat
 from typing import Any, SupportsFloat, TypeAlias, cast
 
 from tinygrad_margin import fast_engine, guard, many, ops
@@ -314,8 +313,11 @@ def with_gradient(order: Reversible[Value]) -> Iterator[Value]:
     reached = {next(iter(reversed(order)))}
     for node in filter(reached.__contains__, reversed(order)):
         yield node
-        slopes = local_derivatives(node) if node._row.cases else repeat(1.0)
-        reached.update(x for x, slope in zip(node.parents, slopes, strict=False) if slope != 0.0)
+        passed = node.parents
+        if node._row.cases:
+            slopes = zip(passed, local_derivatives(node), strict=True)
+            passed = tuple(parent for parent, slope in slopes if slope != 0.0)
+        reached.update(passed)
 
 
 def adjoints(
