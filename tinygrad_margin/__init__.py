@@ -8,10 +8,11 @@
 (-1.0, 1.0)
 """
 
-from tinygrad_margin.calculus import KinkWarning, grad, hessian, jvp
+from tinygrad_margin.calculus import grad, hessian, jvp
 from tinygrad_margin.check import gradcheck, numeric_grad
 from tinygrad_margin.engine import Value, maximum, minimum, topological_order
 from tinygrad_margin.explain import evaluation_trace, explain
+from tinygrad_margin.gradient_graph import KinkWarning
 from tinygrad_margin.graph import depends_on, paths
 from tinygrad_margin.guard import SlopeError
 from tinygrad_margin.losses import (

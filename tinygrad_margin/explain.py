@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from tinygrad_margin.calculus import grad, wanted_slopes
+from tinygrad_margin.calculus import grad
 from tinygrad_margin.engine import (
     Value,
     adjoints,
@@ -33,6 +33,7 @@ from tinygrad_margin.engine import (
 from tinygrad_margin.graph import Edge, count_paths, edge_paths, nodes_reached_from
 from tinygrad_margin.guard import SlopeError, as_node, one_line
 from tinygrad_margin.ops import CONSTANT
+from tinygrad_margin.slopes import wanted_slopes
 from tinygrad_margin.views.names import node_formula, node_names, reason
 from tinygrad_margin.views.notation import (
     derivative,

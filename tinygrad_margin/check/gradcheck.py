@@ -10,12 +10,13 @@ import math
 from collections.abc import Callable, Iterable
 from typing import SupportsFloat
 
-from tinygrad_margin.calculus import grad, row_for
+from tinygrad_margin.calculus import grad
 from tinygrad_margin.check.differences import Calls, Graph, Slopes
 from tinygrad_margin.engine import Value, operation, with_gradient
 from tinygrad_margin.graph import Edge, nodes_reached_from
 from tinygrad_margin.many import largest_of
 from tinygrad_margin.ops import FLOATS
+from tinygrad_margin.slopes import row_for
 from tinygrad_margin.views.check_table import CheckedSlope, GradientCheck
 from tinygrad_margin.views.names import node_formula, node_names
 from tinygrad_margin.views.notation import number
