@@ -7,6 +7,7 @@ At the end stands how many graphs there were, and how far the ways were apart at
 """
 
 import math
+import operator
 import pickle
 from collections import Counter
 
@@ -30,7 +31,7 @@ from tinygrad_margin import (
     jvp,
     topological_order,
 )
-from tinygrad_margin.engine import OPERATIONS, adjoints, constant, local_derivatives
+from tinygrad_margin.engine import OPERATIONS, adjoints, constant, local_derivatives, with_gradient
 from tinygrad_margin.graph import count_paths, edge_paths
 from tinygrad_margin.ops import TABLE
 
@@ -99,7 +100,7 @@ def scales(J):
     """
     found = dict.fromkeys(topological_order(J), 0.0)
     found[J] = 1.0
-    for node in reversed(list(found)):
+    for node in with_gradient(found):
         for parent, slope in zip(node.parents, local_derivatives(node), strict=True):
             found[parent] += found[node] * max(abs(slope), 1e-4)
     return found
@@ -197,7 +198,7 @@ def test_the_tape(graph, data):
 @settings(max_examples=max(50, settings().max_examples // 5))
 def test_differences(graph):
     J, leaves = graph
-    slopes(J, leaves)
+    _, sizes = slopes(J, leaves)
     kinked = any(node.is_at_kink for node in topological_order(J))
     try:
         result = gradcheck(as_function(J, leaves), [leaf.data for leaf in leaves])
@@ -214,7 +215,9 @@ def test_differences(graph):
     else:
         DIFFERENCES["agree"] += 1
         USED.update(node._row.name for node in topological_order(J) if node.parents)
-    assert kinked or all(row.agrees for row in settled), str(result)
+    hidden = [row.difference < 1e-12 * size for row, size in zip(result.rows, sizes, strict=True)]
+    agree = [row.agrees or row not in settled for row in result.rows]
+    assert kinked or all(map(operator.or_, agree, hidden)), str(result)  # large terms may cancel
 
 
 @given(graphs(labels=st.text(max_size=12)), st.text(max_size=20))

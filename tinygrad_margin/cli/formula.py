@@ -6,9 +6,9 @@
     (1.2, 'max')
 
 A formula may hold numbers, names, ``+ - * / **``, parentheses and the functions of the table: abs,
-cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. max and
-min take two operands or more. What pictures and books write is read too: ``×``, ``·``, ``−``, ``^``
-and ``x²``. A formula is never run as Python code.
+cos, exp, log, max, min, relu, sigmoid, sin, sqrt, tanh. max and min take two operands or more. What
+pictures and books write is read too: ``×``, ``·``, ``−``, ``^`` and ``x²``. A formula is never run
+as Python code.
 """
 
 import ast

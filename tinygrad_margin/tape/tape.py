@@ -166,8 +166,9 @@ class Tape:
                 if not is_narrow:
                     run = self._program(is_array.tobytes(), block.stop - start).run
                 found = run(inputs.numbers, arrays, value[block], to_fill, gradient=gradient)
-                sums = (np.sum(x) for x in (found, *to_fill)) if gradient else ()
-                if record.has_kinks and not np.isfinite(list(sums)).all():
+                may_be_shut = gradient and record.has_kinks and not is_narrow
+                sums = [np.sum(x) for x in (found, *to_fill)] if may_be_shut else []
+                if not np.isfinite(sums).all():
                     # What a max, relu or abs shuts off may have no slope: only this way knows it.
                     others = np.empty_like(value[block])
                     found = self._straight.run(is_array, inputs.numbers, arrays, others, to_fill)
