@@ -72,7 +72,7 @@ class Neuron(Module):
         """The neuron's output at x, a list of ``nin`` numbers or Values."""
         check_inputs(self, self.w, x, rest)
         out: Value = _NONLIN[self.nonlin](sum(map(operator.mul, self.w, x), self.b))
-        out.label = self._label
+        out._label = self._label  # a text for sure: no check, in the loop that trains
         return out
 
     def parameters(self) -> list[Value]:
