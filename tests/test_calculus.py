@@ -116,7 +116,10 @@ def test_a_power_whose_base_moves_through_0():
     cube = Value(3.0, "p")
     third = grad(grad(x**cube, cube, create_graph=True), x, create_graph=True)
     assert (third.data, grad(third, [x, cube])) == (0.0, [0.0, 0.0])  # of x³ log x and x³ log² x
-    p.data = 1.0
+    for b in (0.5, 1.0, 3.0):
+        p = Value(b, "p")
+        assert hessian(x**p, p) == [[0.0]]
+    p = Value(1.0, "p")
     with pytest.raises(SlopeError, match=r"^slope of \*\* has a value at .* but no slope"):
         grad(grad(x**p, p, create_graph=True), x)  # 1 + log x
 
@@ -300,7 +303,9 @@ def test_counted_multiplications(monkeypatch):
         order = topological_order(J)
         edges = [(node, parent) for node in order for parent in node.parents]
         asked = [parent for _, parent in edges if any(depends_on(parent, x) for x in leaves)]
-        assert counted(grad, J, leaves) == len(asked)  # all edges but those of constants
+        is_open = not any(node._row.cases for node in order)  # else a max may shut some off
+        assert counted(grad, J, leaves) <= len(asked)  # all edges but those of constants
+        assert counted(grad, J, leaves) == len(asked) or not is_open
         for leaf in leaves:
             moving = [parent for _, parent in edges if depends_on(parent, leaf)]
             assert counted(jvp, J, {leaf: 1.0}) <= len(moving)  # a speed may be 0

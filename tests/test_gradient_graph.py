@@ -77,6 +77,17 @@ def test_a_kink_elsewhere_warns_of_nothing():
     J = maximum(x.relu() - 1, -3) * y + y**3 + (x - 1).relu()
     assert hessian(J, y) == [[12.0]]
     assert hessian(maximum(x, x - 1, -5) ** 2, x) == [[2.0]]
+    assert hessian(maximum(y, y) ** 3, y) == hessian(maximum(y, y, 0) ** 3, y) == [[12.0]]
+
+
+def test_a_kink_of_another_variable_warns_too():
+    x, y = Value(0.0, "x"), Value(2.0, "y")
+    for first, second in ((x, y), (y, x)):
+        slope = grad(y * x.relu(), first, create_graph=True)
+        with pytest.warns(KinkWarning, match="relu of x = 0.0"):
+            assert grad(slope, second) == 0.0
+        with pytest.warns(KinkWarning, match="relu of x = 0.0"):
+            assert jvp(slope, {second: 1.0}) == 0.0
 
 
 def test_it_is_small_and_shares_nodes():

@@ -128,6 +128,47 @@ def test_a_zero_by_chance_is_still_an_error():
     assert np.isnan(Tape(x.sqrt() * y, [x, y]).value_and_grad([0.0, 0.0])[1][0])
 
 
+STEEP = {
+    "abs": lambda x: abs(x).sqrt(),
+    "relu": lambda x: x.relu() ** 0.5 + x,
+    "max": lambda x: maximum(x, 0.0, -1.0).sqrt() * 2,
+    "own": lambda x: root(maximum(x, 0.0)) + x,
+}
+
+
+@pytest.mark.parametrize("build", STEEP.values(), ids=STEEP)
+def test_a_slope_that_is_missing_in_front_of_a_kink_is_missed(build):
+    x = Value(0.0, "x")
+    J = build(x)
+    for ask in (J.backward, lambda: grad(J, x), lambda: jvp(J, {x: 1.0})):
+        with pytest.raises(SlopeError):
+            ask()
+    tape = Tape(J, [x])
+    for _ in range(40):
+        assert np.isnan(tape.value_and_grad([0.0])[1][0])
+    _, (slopes,) = tape.value_and_grad([np.array([0.0, 4.0])])
+    made = build(x := Value(4.0))
+    assert np.isnan(slopes[0])
+    assert slopes[1] == pytest.approx(grad(made, x))
+
+
+def test_a_max_passes_0_of_an_infinite_gradient():
+    x = Value(0.0, "x")
+    J = maximum(x, 1.0) * 1e-300 * 1e300 * 1e300 * 1e300
+    J.backward()
+    sweep = ReverseSweep(J)
+    sweep.run()
+    assert [x.grad, grad(J, x), jvp(J, {x: 1.0}), sweep.totals[x]] == [0.0] * 4
+    assert end_of_sweep(J).totals[x] == Tape(J, [x]).value_and_grad([0.0])[1][0] == 0.0
+    assert "undefined" not in str(explain(J, x))
+
+
+def test_forward_mode_asks_where_a_speed_is_0_by_chance():
+    x, y = Value(0.0), Value(0.0)
+    with pytest.raises(SlopeError):
+        jvp((x * x + y * y).sqrt(), {x: 1.0})
+
+
 def test_a_branch_that_is_open_by_another_path():
     x = Value(0.0, "x")
     norm = x.sqrt()

@@ -49,8 +49,10 @@ def grad(
         wrt: a Value, or several.
         create_graph: return Values instead of floats: the gradient as a graph, which shares J's
             nodes and can be drawn, stepped through and differentiated again. The slope of a max,
-            a relu or an abs is a number in it, because it is the same all around the point. At a
-            kink it is not, and if a slope of this graph is asked for, a ``KinkWarning`` says so.
+            a relu or an abs is a number in it, because it is the same all around the point. So with
+            other numbers, after ``recompute``, on a tape or on a page, this graph is right as long
+            as each of them stays on its side. At a kink there is no side, and if a slope of this
+            graph is asked for, a ``KinkWarning`` says so.
 
     Returns:
         One float, or a list of one for each; 0.0 for a Value that J does not depend on. With
@@ -156,7 +158,6 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     for node in reversed(list(with_gradient(topological_order(J)))):
         if not speeds.keys().isdisjoint(node.parents):
             slopes = zip(node.parents, wanted_slopes(node, speeds), strict=True)
-            total = sum(slope * speeds[parent] for parent, slope in slopes if parent in speeds)
-            if total != 0.0:
-                speeds[node] = total
+            passed = ((p, x) for p, x in slopes if x != 0.0 or node._row.cases is None)
+            speeds[node] = sum(x * speeds[parent] for parent, x in passed if parent in speeds)
     return speeds.get(J, 0.0)

@@ -339,5 +339,6 @@ def adjoints(
     totals[J] = 1.0
     for node in with_gradient(totals):
         for parent, slope in zip(node.parents, slopes(node), strict=True):
-            totals[parent] += totals[node] * slope
+            if slope != 0.0 or node._row.cases is None:  # a max passes 0, even of ∞
+                totals[parent] += totals[node] * slope
     return totals

@@ -186,8 +186,11 @@ def _factors(path: Sequence[Edge]) -> list[float]:
 
 
 def _product(path: Sequence[Edge]) -> float:
-    """The product of the local derivatives along a path."""
-    return math.prod(_factors(path), start=1.0)
+    """The product of the local derivatives along a path; 0 if a max passes none, even of ∞."""
+    factors = _factors(path)
+    pairs = zip(path, factors, strict=False)
+    is_shut = any(x == 0.0 and edge.node._row.cases is not None for edge, x in pairs)
+    return 0.0 if is_shut else math.prod(factors, start=1.0)
 
 
 def _nodes(path: Sequence[Edge], J: Value, names: dict[Value, str]) -> list[str]:

@@ -81,7 +81,7 @@ def gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     order = topological_order(J)
     asked, reached, moving = set(wrt), set(with_gradient(order)), nodes_reached_from(wrt, order)
     wanted = dict.fromkeys(filter(reached.__contains__, moving))
-    kinks = [node for node in wanted if node.is_at_kink]
+    kinks = [node for node in order if node in reached and _is_at_kink(node)]
     for row, node in {node._row: node for node in wanted if node.parents}.items():
         if not partials_are_formulas(row):  # math.exp(x) makes a number of x: its slope is lost
             local_derivatives(node)  # anything else that is wrong with them raises here
@@ -93,12 +93,24 @@ def gradient_graph(J: Value, wrt: list[Value]) -> list[Value]:
     found = (_plain(totals.get(node, 0.0)) for node in wrt)
     slopes = [total if isinstance(total, Value) else constant(total) for total in found]
     for i, x in enumerate(wrt if kinks else ()):
+        # A kink matters on the way from x to J, and where the slope itself is computed from it.
         between = nodes_reached_from([x], moving)
-        if at := [kink for kink in kinks if kink in between]:
+        near = between.keys() | topological_order(slopes[i])
+        if at := [kink for kink in kinks if kink in near]:
+            # What arrives at a kink would be part of the slope, had it another slope itself.
+            upstream = [_plain(totals[kink]) for kink in at if kink in between]
+            arriving = [u for u in upstream if isinstance(u, Value)]
             names = (f"{kink.op} of {', '.join(map(describe, kink.parents))}" for kink in at[:3])
-            row = gradient_at_kinks(", ".join(dict.fromkeys(names)), 1 + len(at))
-            slopes[i] = operation(row)(slopes[i], *at)
+            operands = [slopes[i], *at, *arriving]
+            row = gradient_at_kinks(", ".join(dict.fromkeys(names)), len(operands))
+            slopes[i] = operation(row)(*operands)
     return slopes
+
+
+def _is_at_kink(node: Value) -> bool:
+    """Whether its slope changes there: max(x, x) has the same one on both sides."""
+    ties = {parent for parent in node.parents if parent.data == node.data}
+    return node.is_at_kink and (len(node.parents) == 1 or len(ties) > 1)
 
 
 def _slope_terms(node: Value, asked: set[Value], wanted: Container[Value]) -> Sequence[_Term]:
@@ -123,8 +135,11 @@ _OPERATIONS = {**OPERATIONS, SECH2.name: operation(SECH2)}
 
 
 @cache
-def power_log(n: int) -> RowOfMany:
-    """aᵇ logⁿ a, the n-th derivative of aᵇ in b, where a is 0: it is 0 there for b > 0."""
+def power_log(n: int, in_base: bool = True) -> RowOfMany:
+    """aᵇ logⁿ a, the n-th derivative of aᵇ in b, where a is 0: it is 0 there for b > 0.
+
+    Without ``in_base`` its slope in a is not computed, for it may not exist.
+    """
 
     def value(m: Any, a: Any, b: Any, n: int = n) -> Any:
         out = m.pow(a, b)
@@ -133,12 +148,16 @@ def power_log(n: int) -> RowOfMany:
         return out
 
     def rule(m: Any, a: Any, b: Any, _: Any) -> tuple[Any, Any]:
-        no_slope_up_to_1 = 0.0 * m.log(a + m.step(b, 1.0, 0.0))  # in a, if b ≤ 1: log 0 raises
-        in_a = b * value(m, a, b - 1.0) + n * value(m, a, b - 1.0, n - 1) + no_slope_up_to_1
+        in_a = 0.0
+        if in_base:
+            no_slope_up_to_1 = 0.0 * m.log(a + m.step(b, 1.0, 0.0))  # if b ≤ 1: log 0 raises
+            in_a = b * value(m, a, b - 1.0) + n * value(m, a, b - 1.0, n - 1) + no_slope_up_to_1
         return in_a, value(m, a, b, n + 1)
 
-    name = f"power_log_{n}"
-    return RowOfMany(name, "slope of **", 2, value, rule, made_by=(power_log, (n,)))
+    return RowOfMany(
+        f"power_log_{n}", "slope of **", 2, value, rule,
+        made_by=(power_log, (n,)), narrowed=lambda wanted: power_log(n, wanted[0]),
+    )  # fmt: skip
 
 
 class KinkWarning(UserWarning):
@@ -159,8 +178,12 @@ class KinkWarning(UserWarning):
 
 
 @cache
-def gradient_at_kinks(kinks: str, count: int) -> RowOfMany:
-    """The first of its operands, a gradient. The others are kinks that it depends on."""
+def gradient_at_kinks(kinks: str, count: int, warns: bool = True) -> RowOfMany:
+    """The first of its operands, a gradient. The others are kinks, and what arrives at them.
+
+    Who asks for its slopes is warned, unless none of the others moves.
+    """
+    slopes = (1.0,) + (0.0,) * (count - 1)
 
     def rule(*_: Any) -> tuple[float, ...]:
         level, frame = 2, sys._getframe(1)
@@ -173,12 +196,14 @@ def gradient_at_kinks(kinks: str, count: int) -> RowOfMany:
             KinkWarning,
             stacklevel=level,
         )
-        return (1.0,) + (0.0,) * (count - 1)
+        return slopes
 
     return RowOfMany(
-        f"gradient at {kinks}, {count}", "at kink", count, lambda m, gradient, *_: gradient, rule,
+        f"gradient at {kinks}, {count}", "at kink", count, lambda m, gradient, *_: gradient,
+        rule if warns else slopes,
         explanation=f"the gradient jumps at {kinks}; this is the one that is taken there",
         made_by=(gradient_at_kinks, (kinks, count)),
+        narrowed=lambda wanted: gradient_at_kinks(kinks, count, any(wanted[1:])),
     )  # fmt: skip
 
 

@@ -186,8 +186,8 @@ def cross_entropy(scores: Iterable[Operand], target: SupportsIndex) -> Value:
 def binary_cross_entropy(score: Operand, y: SupportsFloat) -> Value:
     """J = −log p if y is 1, −log(1 − p) if y is 0, with p = sigmoid(score).
 
-    It is computed from the score, as log(1 + e^z) with z = −score or z = score, and is exact where
-    p is 0 or 1 in floats.
+    It is computed from the score, as log(1 + e^z) with z = −score or z = score: so it neither
+    overflows nor stops at a p that is 0 or 1 in floats.
 
     Args:
         score: a Value or a number.
@@ -195,7 +195,7 @@ def binary_cross_entropy(score: Operand, y: SupportsFloat) -> Value:
 
     Raises:
         TypeError: score is neither a Value nor a number, or y is not a number.
-        ValueError: y is not 1 or 0.
+        ValueError: y is not 1 or 0; J is infinite, at a score of −inf or inf.
 
     Example:
         >>> s = Value(1000.0)
@@ -209,8 +209,6 @@ def binary_cross_entropy(score: Operand, y: SupportsFloat) -> Value:
         raise ValueError(f"y of binary_cross_entropy is the class, 0 or 1; got {y!r:.60}")
     s = _score(score)
     z = -s if is_one else s
-    if z.data == math.inf:  # log(1 + e^z) is z there
-        return _label({"s": s, "J": z + 0.0})
     parts = _exponentials([constant(0.0), z], "binary_cross_entropy")
     J = parts.largest + parts.total.log()
     return _label({"s": s, "z": z, "c": parts.largest, "J": J})

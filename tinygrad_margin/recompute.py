@@ -18,8 +18,9 @@ def recompute(J: Value) -> float:
     """Compute J's graph again, in place, from the present ``data`` of its leaves.
 
     So a graph that is built once serves in a loop: set the leaves, ``recompute(J)``,
-    ``J.backward()``. Gradients stay as they are. What Python decided while the graph was built (an
-    ``if``, the number of terms) stays decided.
+    ``J.backward()``. Gradients stay as they are. What was decided while the graph was built stays
+    decided: an ``if`` of Python, the number of terms, and in the graph of a gradient
+    (``create_graph``) on which side a max or relu is.
 
     Returns:
         J's new value.

@@ -12,6 +12,7 @@ from typing import Any
 
 from tinygrad_margin.engine import Value
 from tinygrad_margin.guard import check_slopes, slope_error
+from tinygrad_margin.many import RowOfMany
 from tinygrad_margin.ops import FLOATS, POW, POW_OF_NUMBER, POW_TO_NUMBER, Primitive
 
 
@@ -49,4 +50,6 @@ def row_for(node: Value, wanted: Sequence[bool]) -> Primitive:
     """The node's row; for a power, the row that asks only for the slopes that are wanted."""
     if node._row in _POWERS.values():
         return _POWERS[wanted[0], wanted[1]]
+    if isinstance(node._row, RowOfMany) and node._row.narrowed:
+        return node._row.narrowed(wanted)
     return node._row

@@ -229,13 +229,21 @@ def layers(n):
     return sum(layer[1:], layer[0])
 
 
+def dense(n):
+    """Layers of 16 in which each node has all of the layer before: thousands of arrows."""
+    layer = [Value(0.1 * k, f"x_{k}") for k in range(16)]
+    for _ in range(n // 16 - 2):
+        layer = [maximum(*layer[k:], *layer[:k]) for k in range(16)]
+    return sum(layer[1:], layer[0])
+
+
 def arrange(J):
     return SvgGraph(J).layout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="measures the time of child processes")
 @pytest.mark.parametrize("show", [lambda J: draw(J).pipe("svg"), arrange], ids=["draw", "page"])
-@pytest.mark.parametrize("graph", [one_leaf, unrolled, tangle, layers])
+@pytest.mark.parametrize("graph", [one_leaf, unrolled, tangle, layers, dense])
 def test_the_largest_graphs_are_laid_out_in_seconds(graph, show):
     J = graph(400)
     assert 375 < len(topological_order(J)) <= 400

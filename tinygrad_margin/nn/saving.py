@@ -51,7 +51,7 @@ def load_parameters(
         saved = json.loads(Path(path).read_text("utf-8"))
         known = [(str(label), float(x)) for label, x in saved["parameters"]]
         other = list(map(int, saved["shape"]))
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"{name} is not a file that save(path) wrote: {why}") from None
     if (other, len(known)) != (shape, len(nodes)):

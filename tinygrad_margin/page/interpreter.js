@@ -183,9 +183,9 @@ class Graph {
       if (error && reached.has(i)) errors.set(i, error);
       handed[i] = this.nodes[i].in.map((operand, place) => {
         const derivative = slopes[place];
-        const product = reached.has(i) ? upstream * derivative : 0;
-        const isOpen = derivative !== 0 || !this.rows[i].cases;
-        if (reached.has(i) && isOpen) reached.add(operand);
+        const isOpen = reached.has(i) && (derivative !== 0 || !this.rows[i].cases);
+        const product = isOpen ? upstream * derivative : 0;
+        if (isOpen) reached.add(operand);
         totals[operand] += product;
         return {operand, derivative, product, total: totals[operand]};
       });

@@ -9,7 +9,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -97,6 +97,7 @@ class Straight:
             return values[-1], []
         live, fixed = self._live, [row.slopes for row in self._record.rows]
         has_kink = [row.cases is not None for row in self._record.rows]
+        is_careful = m is ARRAYS and self._record.has_kinks
         adjoints: list[Any] = [None] * len(values)
         adjoints[-1] = 1.0
         # Gradient does not reach what a max, relu or abs shuts off: slopes may be nan there.
@@ -112,11 +113,14 @@ class Straight:
                     slopes = fixed[op] or partials_of[op](m, values[a], values[b], values[i])
                 case _:
                     slopes = fixed[op] or partials_of[op](m, *map(get, operands), values[i])
+            if is_careful and not has_kink[op]:
+                slopes = _missing_as_nan(slopes, [*map(get, operands), values[i]])
             for j, slope in zip(operands, slopes):  # noqa: B905 (strict=True takes time)
                 if live[j]:
                     so_far, flow, passes = adjoints[j], upstream * slope, reached.get(i, True)
                     if has_kink[op] and not isinstance(slope, Source):
-                        passes = passes & (slope != 0.0)
+                        # Of a slope that is missing further up, nothing makes 0.
+                        passes = passes & ((slope != 0.0) | (is_careful & (upstream != upstream)))
                     if passes is False:
                         continue
                     if passes is not True:
@@ -127,6 +131,14 @@ class Straight:
                         adjoints[j], reached[j] = so_far + flow, reached[j] | passes
         slopes = [adjoints[place] for place in inputs]
         return values[-1], [0.0 if slope is None else slope for slope in slopes]
+
+
+def _missing_as_nan(slopes: Sequence[Any], numbers: Sequence[Any]) -> Sequence[Any]:
+    """The slopes; nan where one is not finite although all operands and the value are."""
+    if all(np.isfinite(slope).all() for slope in slopes):
+        return slopes
+    is_known = reduce(np.logical_and, map(np.isfinite, numbers))
+    return [np.where(is_known & ~np.isfinite(slope), math.nan, slope) for slope in slopes]
 
 
 def compiled(record: Record, *, gradient: bool = True) -> Callable[..., _Found]:

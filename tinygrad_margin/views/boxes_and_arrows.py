@@ -153,7 +153,8 @@ def _arrows(
             continue
         derivatives = slopes_or_nan(node)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
-            flow = abs(total * derivative) if node in reached else 0.0
+            is_shut = node not in reached or (derivative == 0.0 and node._row.cases is not None)
+            flow = 0.0 if is_shut else abs(total * derivative)
             text = f"×{parenthesize(number(derivative, precision))}"
             if not has_back_arrow(node, parent):
                 yield Arrow(node, parent, total == 0.0, share=flow)

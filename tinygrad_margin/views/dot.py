@@ -29,6 +29,7 @@ _EDGES = {"fontname": "Helvetica", "fontsize": "11", "arrowsize": "0.7"}
 # How many columns all arrows cross together. Above the first number Graphviz takes fewer steps.
 # Above the second it would take minutes to bend the arrows around each other: they are straight.
 _FAR, _TOO_FAR = 250, 1000
+_TOO_MANY = 1000  # arrows: there is no room for their labels, and to search for it takes minutes
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]
@@ -84,7 +85,8 @@ def make_picture(
         picture.edge(ids[parent], ids[node], **forward)
         if back is not None:
             # Laid out forward, like the grey arrow, and drawn backward: so they run side by side.
-            picture.edge(ids[parent], ids[node], dir="back", **back, **{key: text})
+            factor = {key: text} if len(edges) <= _TOO_MANY else {}
+            picture.edge(ids[parent], ids[node], dir="back", **back, **factor)
     return picture
 
 

@@ -90,7 +90,7 @@ def draw(
         ValueError: more than max_nodes nodes, or an unknown direction or format.
         OSError: the file cannot be written.
         RendererNotFound: neither pygraphviz nor a ``dot`` executable is installed.
-        TimeoutError: the layout takes longer than a minute.
+        TimeoutError: the layout takes longer than 30 seconds.
 
     Example:
         >>> x = Value(3.0, "x")

@@ -72,7 +72,11 @@ def read_positions(svg: str, nodes: int, edges: int) -> Layout:
         position = [read("d", forward), read("points", forward)]
         if back is not None:
             position += [read("d", back), read("points", back)]
-            position += [f"{float(read('x', back)) + dx:.1f}", f"{float(read('y', back)) + dy:.1f}"]
+            ends = [x for point in _POINT.findall(position[2]) for x in map(float, point)]
+            middle = (ends[0] + ends[-2]) / 2, (ends[1] + ends[-1]) / 2  # if there was no room
+            if "<text" in back:
+                middle = float(read("x", back)) + dx, float(read("y", back)) + dy
+            position += [f"{x:.1f}" for x in middle]
         positions.append(EdgePosition(*position))
     return Layout(float(width), float(height), sizes, centres, positions)
 

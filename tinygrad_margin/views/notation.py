@@ -30,7 +30,7 @@ _GREEK = dict(zip(_LETTERS.split(), "αβγδεζηθικλμνξοπρστυφ�
 _GREEK |= {name.capitalize(): letter.upper() for name, letter in _GREEK.items()}
 _NUMBER = re.compile(r"−?(\d[\d.]*(e−?\d+)?|∞)|undefined")
 # A name: not a digit first, and no space or operator; an index may follow. (Or it has parentheses.)
-_SIGNS = r"\s!-&(-\-/:-@\[-^`{-~¬±·×÷‐-―←-⇿∈-∝∟-⋿"
+_SIGNS = r"\s!-&(-\-/:-@\[-^`{-~¬±²³¹·×÷‐-―⁰-ⁿ←-⇿∈-∝∟-⋿"
 _NAME = re.compile(rf"([^\d{_SIGNS}][^{_SIGNS}]*((\[[^][]*\])*|_\w[\w,]*)|\([^()]*\))[₀-₉′]*")
 # What LaTeX would interpret, as it is written outside \text. MathJax and KaTeX know all of these; a
 # dollar sign ends a formula even with a backslash in some notebooks, so it is another one here.

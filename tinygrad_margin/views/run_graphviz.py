@@ -39,7 +39,7 @@ class RendererNotFound(RenderError):  # noqa: N818 - named like graphviz.Executa
     """Neither pygraphviz nor a ``dot`` executable is installed."""
 
 
-def render(source: str, format: str, engine: str = "dot", *, limit: float = 60.0) -> bytes:
+def render(source: str, format: str, engine: str = "dot", *, limit: float = 30.0) -> bytes:
     """The picture of a DOT text, in one of Graphviz's formats; its warnings go to stderr.
 
     Raises:

@@ -87,7 +87,8 @@ def take_step(
     needed = node in reached and not is_outdated
     slopes = local_derivatives(node) if needed else slopes_or_nan(node)
     for parent, slope in zip(node.parents, slopes, strict=True):
-        product = upstream * slope if node in reached else 0.0
+        is_shut = node not in reached or (slope == 0.0 and node._row.cases is not None)
+        product = 0.0 if is_shut else upstream * slope
         totals[parent] += product
         contributions.append(Contribution(parent, slope, product, totals[parent]))
     return Step(node, upstream, tuple(contributions), names, is_outdated)
