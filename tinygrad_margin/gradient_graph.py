@@ -161,7 +161,7 @@ def power_log(n: int, in_base: bool = True) -> RowOfMany:
 
 
 class KinkWarning(UserWarning):
-    """A second derivative was asked for at a kink, where the gradient jumps.
+    """A second derivative was asked for at a kink, where the gradient may jump.
 
     Example:
         >>> import warnings
@@ -172,8 +172,8 @@ class KinkWarning(UserWarning):
         ...     try:
         ...         hessian(abs(x) ** 2, x)             # would be 0; beside the kink it is 2
         ...     except KinkWarning as warning:
-        ...         print(str(warning)[:68])
-        a second derivative at a kink: the gradient jumps at abs of x = 0.0.
+        ...         print(str(warning).partition(". ")[0])
+        a second derivative at a kink: the gradient may jump at abs of x = 0.0
     """
 
 
@@ -190,9 +190,9 @@ def gradient_at_kinks(kinks: str, count: int, warns: bool = True) -> RowOfMany:
         while frame.f_back and str(frame.f_globals.get("__name__")).startswith("tinygrad_margin."):
             level, frame = level + 1, frame.f_back
         warnings.warn(
-            f"a second derivative at a kink: the gradient jumps at {kinks}. This is the derivative "
-            "for the slope that is taken there; with another choice it may be different. Move the "
-            "operands away from the kink",
+            f"a second derivative at a kink: the gradient may jump at {kinks}. This is the "
+            "derivative for the slope that is taken there; with another choice it may be "
+            "different. Move the operands away from the kink",
             KinkWarning,
             stacklevel=level,
         )
@@ -201,7 +201,7 @@ def gradient_at_kinks(kinks: str, count: int, warns: bool = True) -> RowOfMany:
     return RowOfMany(
         f"gradient at {kinks}, {count}", "at kink", count, lambda m, gradient, *_: gradient,
         rule if warns else slopes,
-        explanation=f"the gradient jumps at {kinks}; this is the one that is taken there",
+        explanation=f"the gradient may jump at {kinks}; this is the one that is taken there",
         made_by=(gradient_at_kinks, (kinks, count)),
         narrowed=lambda wanted: gradient_at_kinks(kinks, count, any(wanted[1:])),
     )  # fmt: skip

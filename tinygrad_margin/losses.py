@@ -178,8 +178,8 @@ def cross_entropy(scores: Iterable[Operand], target: SupportsIndex) -> Value:
         (0.6931, [0.5, -0.5])
     """
     nodes = _scores(scores, "cross_entropy")
-    t = _index(target, len(nodes))
     parts = _exponentials(nodes, "cross_entropy")
+    t = _index(target, len(nodes))
     return _label(parts.labels | {"J": parts.total.log() - parts.shifted[t]})
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tinygrad_margin import (
     Value,
     beside,
+    binary_cross_entropy,
     draw,
     margin_loss,
     maximum,
@@ -483,3 +484,8 @@ def test_boxes_of_ones_own_keep_the_places_that_graphviz_gave_them():
     text = picture.pipe("svg", encoding="utf-8")
     left, right = (re.search(rf'<text[^>]* x="([\d.]+)"[^>]*>{word}<', text) for word in ("left", "right"))
     assert float(left[1]) < float(right[1])
+
+
+def test_two_nodes_with_one_label_have_two_names():
+    J = binary_cross_entropy(Value(1.0, "z"), 1)
+    assert "<b><i>z′</i></b> = −<i>z</i>" in draw(J).source

@@ -41,10 +41,10 @@ def answer(node: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> 
         is_left = inputs[0] is node
         return getattr(node, f"__{'r' * (not is_left)}{name}__")(inputs[is_left])
     elif name in mistakes.NUMPY_OPERATORS:
+        symbol = mistakes.NUMPY_OPERATORS[name]
         if all(_kind(out) == "O" for out in options.get("out", ())):
-            symbol = mistakes.NUMPY_OPERATORS[name]
             return ufunc(*(_entries(x, symbol) for x in inputs), **options)
-        hint = "The result is an array of Values, of dtype=object: write a = a * v for a *= v"
+        hint = f"Values are in an array of dtype=object: write a = a {symbol} v for a {symbol}= v"
     asked = name if method == "__call__" else f"{name}.{method}"
     raise TypeError(f"np.{asked} takes no single Value; got {describe(node)}. {hint}.")
 

@@ -46,4 +46,4 @@ class Module:
 
     def _shape(self) -> list[int]:
         """The sizes that a file of parameters must agree with."""
-        return [len(self.parameters())]
+        return [len(list(self.parameters()))]

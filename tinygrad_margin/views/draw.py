@@ -162,13 +162,13 @@ def _picture(
 ) -> Picture:
     """The picture of one graph."""
     order = list(progress.totals)
-    wrong = outdated(order, node_names(order))
+    all_names = node_names(topological_order(J))
+    wrong = outdated(order, all_names)
     words = firsts(order) | dict.fromkeys(wrong, OUT_OF_DATE)
     gradients = gradients and not wrong  # they are out of date, too
     boxes, arrows = boxes_and_arrows(J, progress, precision, gradients=gradients)
-    # The labels. A root without a label is J, or out if another node is called J.
-    names = {node: label for node in boxes if (label := one_line(node.label))}
-    names.setdefault(J, "out" if "J" in names.values() else "J")
+    # The names of nodes with a label, and of the root; the others are shown by their values.
+    names = {node: all_names[node] for node in boxes if one_line(node.label) or node is J}
     labels = {}
     for node, box in boxes.items():
         lines = [title(node, names, precision), box.value]
