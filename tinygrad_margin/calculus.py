@@ -95,8 +95,8 @@ def _asked(J: object, wrt: object, what: str) -> list[Value]:
 def hessian(J: Value, wrt: Value | Iterable[Value]) -> list[list[float]]:
     """The second derivatives of J: row i, column j is ∂²J/∂wrt[i]∂wrt[j].
 
-    At a kink there are none. The result is that for the slopes taken there, as if they stayed the
-    same around the point, and a ``KinkWarning`` names the kink.
+    At a kink there are none. You get those for the slopes that are taken there, as if they stayed
+    the same around the point, and a ``KinkWarning`` that names the kink.
 
     Args:
         J: the root.
@@ -158,6 +158,6 @@ def jvp(J: Value, directions: Mapping[Value, SupportsFloat]) -> float:
     for node in reversed(list(with_gradient(topological_order(J)))):
         if not speeds.keys().isdisjoint(node.parents):
             slopes = zip(node.parents, wanted_slopes(node, speeds), strict=True)
-            passed = ((p, x) for p, x in slopes if x != 0.0 or node._row.cases is None)
+            passed = ((p, x) for p, x in slopes if node._row.passes(x))
             speeds[node] = sum(x * speeds[parent] for parent, x in passed if parent in speeds)
     return speeds.get(J, 0.0)

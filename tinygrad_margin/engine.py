@@ -308,7 +308,7 @@ def local_derivatives(node: Value) -> tuple[float, ...]:
 def with_gradient(order: Reversible[Value]) -> Iterator[Value]:
     """The nodes that gradient reaches, J first: all but what a max, min, relu or abs shuts off.
 
-    That is where its slope is 0. Nothing asks for the slopes there, and they need not exist.
+    These shut off an operand in which their slope is 0. What is behind it need not have slopes.
     """
     reached = {next(iter(reversed(order)))}
     for node in filter(reached.__contains__, reversed(order)):
@@ -339,6 +339,6 @@ def adjoints(
     totals[J] = 1.0
     for node in with_gradient(totals):
         for parent, slope in zip(node.parents, slopes(node), strict=True):
-            if slope != 0.0 or node._row.cases is None:  # a max passes 0, even of ∞
+            if node._row.passes(slope):
                 totals[parent] += totals[node] * slope
     return totals

@@ -181,16 +181,15 @@ def _factors(path: Sequence[Edge]) -> list[float]:
             if not is_shut:
                 raise
             break
-        is_shut |= factors[-1] == 0.0 and node._row.cases is not None
+        is_shut |= not node._row.passes(factors[-1])
     return factors
 
 
 def _product(path: Sequence[Edge]) -> float:
     """The product of the local derivatives along a path; 0 if a max passes none, even of ∞."""
     factors = _factors(path)
-    pairs = zip(path, factors, strict=False)
-    is_shut = any(x == 0.0 and edge.node._row.cases is not None for edge, x in pairs)
-    return 0.0 if is_shut else math.prod(factors, start=1.0)
+    is_open = all(edge.node._row.passes(x) for edge, x in zip(path, factors, strict=False))
+    return math.prod(factors, start=1.0) if is_open else 0.0
 
 
 def _nodes(path: Sequence[Edge], J: Value, names: dict[Value, str]) -> list[str]:

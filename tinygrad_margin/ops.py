@@ -69,13 +69,14 @@ class Primitive:
         object.__setattr__(self, "partials", partials)
 
     def side(self, a: float = math.nan, b: float = 0.0, *_: float) -> int | None:
-        """On which side of its kink the operation is: 0 (a > b), 1 (the kink, a = b), 2 (a < b).
-
-        None for an operation without a kink, and if an operand is nan.
-        """
+        """The side of its kink: 0 (a > b), 1 (at it, a = b), 2 (a < b). None: no kink, or a nan."""
         if self.cases is None:
             return None
         return 0 if a > b else 1 if a == b else 2 if a < b else None
+
+    def passes(self, slope: Any) -> bool:
+        """Whether gradient passes: with slope 0 a max, min, relu or abs passes none, not even ∞."""
+        return self.cases is None or bool(slope != 0.0)
 
 
 class Floats:

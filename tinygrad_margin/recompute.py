@@ -7,8 +7,6 @@
 0.0
 """
 
-import math
-
 from tinygrad_margin.engine import Value, topological_order
 from tinygrad_margin.guard import as_node, value_error
 from tinygrad_margin.ops import FLOATS
@@ -60,12 +58,3 @@ def value_of_operands(node: Value) -> float:
         return value
     except (ArithmeticError, ValueError) as error:
         raise value_error(error, node._row, *node.parents) from error.__cause__
-
-
-def is_stale(node: Value) -> bool:
-    """Whether a node's ``data`` is not what its operation makes of its operands now."""
-    try:
-        now = value_of_operands(node) if node.parents else node._data
-    except (ArithmeticError, ValueError):
-        return True
-    return now != node._data and not (math.isnan(now) and math.isnan(node._data))

@@ -34,7 +34,7 @@ def is_array(x: Any, row: Primitive) -> bool:
 def answer(node: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
     """The method ``__array_ufunc__`` of a Value."""
     name = ufunc.__name__
-    hint = mistakes.numpy_hint(name)
+    takes, hint = "no single Value", mistakes.numpy_hint(name)
     if method != "__call__" or options.keys() - {"out", "where"}:
         hint = "NumPy takes Values in an array: np.array([v, w], dtype=object)"
     elif name in ("matmul", "divmod"):
@@ -44,9 +44,11 @@ def answer(node: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> 
         symbol = mistakes.NUMPY_OPERATORS[name]
         if all(_kind(out) == "O" for out in options.get("out", ())):
             return ufunc(*(_entries(x, symbol) for x in inputs), **options)
-        hint = f"Values are in an array of dtype=object: write a = a {symbol} v for a {symbol}= v"
+        takes, hint = "no Value into an array of numbers", "The result has dtype=object"
+        if symbol:
+            hint += f": write a = a {symbol} v for a {symbol}= v"
     asked = name if method == "__call__" else f"{name}.{method}"
-    raise TypeError(f"np.{asked} takes no single Value; got {describe(node)}. {hint}.")
+    raise TypeError(f"np.{asked} takes {takes}; got {describe(node)}. {hint}.")
 
 
 def _kind(x: object) -> Any:

@@ -153,8 +153,8 @@ def _arrows(
             continue
         derivatives = slopes_or_nan(node)
         for parent, derivative in zip(node.parents, derivatives, strict=True):
-            is_shut = node not in reached or (derivative == 0.0 and node._row.cases is not None)
-            flow = 0.0 if is_shut else abs(total * derivative)
+            is_open = node in reached and node._row.passes(derivative)
+            flow = abs(total * derivative) if is_open else 0.0
             text = f"×{parenthesize(number(derivative, precision))}"
             if not has_back_arrow(node, parent):
                 yield Arrow(node, parent, total == 0.0, share=flow)

@@ -87,8 +87,8 @@ def take_step(
     needed = node in reached and not is_outdated
     slopes = local_derivatives(node) if needed else slopes_or_nan(node)
     for parent, slope in zip(node.parents, slopes, strict=True):
-        is_shut = node not in reached or (slope == 0.0 and node._row.cases is not None)
-        product = 0.0 if is_shut else upstream * slope
+        is_open = node in reached and node._row.passes(slope)
+        product = upstream * slope if is_open else 0.0
         totals[parent] += product
         contributions.append(Contribution(parent, slope, product, totals[parent]))
     return Step(node, upstream, tuple(contributions), names, is_outdated)
