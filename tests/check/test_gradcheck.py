@@ -84,7 +84,8 @@ def test_random_graphs(seed):
     assert all(row.agrees for row in result.rows if not row.sides), result
     for row in result.rows:
         if row.sides:  # several kinks at once need not make a subgradient
-            assert row.agrees or "the chain rule need not" in str(result)
+            said = " ".join(str(result).split())  # a sentence may break anywhere
+            assert row.agrees or "the chain rule need not" in said
 
 
 def test_networks_and_losses():
